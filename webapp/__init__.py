@@ -1,0 +1,38 @@
+"""Parley: a browser chat for any OpenAI-compatible model."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+__version__ = "0.1.0"
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
+    """Return the application, with its settings from the environment and from `config` over them.
+
+    Raises SettingError and LocalModelError.
+    """
+    # Imported here, so that `python -m webapp` can make the standard library cooperative before anything uses it.
+    from flask import Flask
+
+    from . import chat, errors, security, store
+    from .answers import Answers
+    from .backend import Backend
+    from .config import read
+
+    app = Flask(__name__, template_folder="../templates", static_folder="../static", instance_relative_config=False)
+    app.config.from_mapping(read())
+    app.config.from_mapping(config or {})
+    app.jinja_options["trim_blocks"] = app.jinja_options["lstrip_blocks"] = True
+
+    store.init_app(app)
+    backend = Backend(app.config)
+    app.extensions["backend"] = backend
+    app.extensions["answers"] = Answers(app.extensions["store"], backend, app.config["DATA_DIR"] / "answers")
+
+    security.init_app(app)
+    errors.init_app(app)
+    app.register_blueprint(chat.blueprint)
+    return app

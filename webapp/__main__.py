@@ -1,0 +1,84 @@
+"""`python -m webapp`: check the settings, take the port and the data folder, serve."""
+
+from gevent import monkey
+
+monkey.patch_all()  # Before anything else is imported: every wait must let the other greenlets run.
+
+import argparse  # noqa: E402
+import errno  # noqa: E402
+import socket  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Mapping  # noqa: E402
+from typing import Any  # noqa: E402
+
+from . import __version__, config, create_app, store  # noqa: E402
+from .local_model import LocalModelError, find  # noqa: E402
+
+
+class CannotStart(Exception):
+    """Why the server cannot start, in one line."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m webapp",
+        description="Parley, a browser chat for any OpenAI-compatible model. Without a setting, a small local model "
+        "answers; set OPENAI_API_KEY or OPENAI_BASE_URL to let an endpoint answer.",
+        epilog=f"settings, from the environment or from a file .env in this folder:\n{config.describe()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"Parley {__version__}")
+    parser.add_argument(
+        "--wants-local-model", action="store_true", help="exit with 0 if the local model would answer, with 1 if not"
+    )
+    arguments = parser.parse_args()
+    try:
+        values = config.read()
+        if arguments.wants_local_model:
+            sys.exit(not config.wants_local_model(values))
+        serve(values)
+    except (config.SettingError, LocalModelError, store.FolderTaken, CannotStart) as problem:
+        sys.exit(f"Parley cannot start. {problem}")
+
+
+def serve(values: Mapping[str, Any]) -> None:
+    """Serve until a signal ends it. Raises what `main` tells in one line."""
+    local = config.wants_local_model(values)
+    path = (values["LOCAL_MODEL"] or find()) if local else None
+    try:
+        store.hold(values["DATA_DIR"])
+    except OSError as error:
+        raise CannotStart(f"DATA_DIR is {str(values['DATA_DIR'])!r}, which cannot be used: {error.strerror}.") from None
+    listener = listen(values["HOST"], values["PORT"])
+    host = f"[{values['HOST']}]" if ":" in values["HOST"] else values["HOST"]
+    if path:
+        answering = (
+            f"{path.stem.split('.')[0]} answers, a small local model for trying things out (README: a better one)"
+        )
+    else:
+        answering = f"{values['CHAT_MODEL'] or 'the first model'} at {values['OPENAI_BASE_URL']} answers"
+
+    from .serving import Server
+
+    Server(create_app, listener, f"Parley is at http://{host}:{listener.getsockname()[1]} and {answering}.").run()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there. Raises CannotStart."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CannotStart(
+                f"Port {port} on {host} is taken by another program. Stop it, or take another port: PORT={port + 1}."
+            ) from None
+        raise CannotStart(f"It cannot listen on HOST {host!r}, PORT {port}: {error.strerror or error}.") from None
+    return listener
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Every setting: its name, its default, one line of why; nonsense stops the start.
+
+Settings come from the environment and from an optional `.env` file in the current folder; the
+environment wins. An empty value counts as not set, except where empty means something.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_MODEL = "gpt-5.4-mini"
+
+
+class SettingError(ValueError):
+    """A setting's value cannot be used; the text names the variable, the value and what is allowed."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _file(value: str) -> Path:
+    path = _path(value)
+    if not path.is_file():
+        raise ValueError("the path of an existing file")
+    return path
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an address such as http://localhost:11434/v1")
+    return value.rstrip("/")
+
+
+def _yes_or_no(value: str) -> bool:
+    if value not in ("0", "1"):
+        raise ValueError("0 or 1")
+    return value == "1"
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not value.strip().isascii() or not value.strip().isdigit() or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low:,} to {high:,}")
+        return int(value)
+
+    return parse
+
+
+class Setting(NamedTuple):
+    name: str
+    default: str | None
+    why: str
+    parse: Callable[[str], Any] = _text
+    empty_means_something: bool = False
+
+
+SETTINGS = (
+    Setting("HOST", "127.0.0.1", "The address to listen on. Beyond this machine, see ALLOW_ANYONE."),
+    Setting("PORT", "8000", "The port to listen on; 0 takes any free one.", _whole(0, 65535)),
+    Setting(
+        "ALLOW_ANYONE",
+        "0",
+        "1 lets the server listen beyond this machine: whoever reaches it spends your key.",
+        _yes_or_no,
+    ),
+    Setting("OPENAI_API_KEY", None, "The key for the endpoint. Set it, and the endpoint answers."),
+    Setting(
+        "OPENAI_BASE_URL",
+        None,
+        f"The OpenAI-compatible endpoint. With a key and without this: {OPENAI_URL}.",
+        _url,
+    ),
+    Setting(
+        "CHAT_MODEL",
+        None,
+        f"The model that answers. Not set: {OPENAI_MODEL} at OpenAI, elsewhere the first model "
+        "that the endpoint lists.",
+    ),
+    Setting(
+        "SYSTEM_PROMPT",
+        "You are a helpful assistant.",
+        "What every request begins with. Set to nothing, no system prompt is sent.",
+        empty_means_something=True,
+    ),
+    Setting("LOCAL_MODEL", None, "Another GGUF file for the local model to answer from.", _file),
+    Setting(
+        "LOCAL_CONTEXT_TOKENS",
+        "8192",
+        "The local model's context window, in tokens.",
+        _whole(256, 1_000_000),
+    ),
+    Setting("DATA_DIR", "instance", "The folder that keeps the conversations.", _path),
+    Setting(
+        "SESSION_DAYS",
+        "90",
+        "How many days a visitor's conversation is kept after their last use.",
+        _whole(1, 3650),
+    ),
+    Setting(
+        "MAX_QUESTION_CHARS",
+        "100000",
+        "The longest question that is accepted, in characters.",
+        _whole(1, 10_000_000),
+    ),
+    Setting(
+        "CONNECT_TIMEOUT",
+        "10",
+        "Seconds to wait for a connection to the endpoint.",
+        _whole(1, 600),
+    ),
+    Setting(
+        "ANSWER_TIMEOUT",
+        "600",
+        "Seconds that a model may be silent, before its first token and between two.",
+        _whole(1, 86_400),
+    ),
+)
+
+
+def read(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return every setting by name, checked and in its own type.
+
+    `environ` stands for the environment and the `.env` file together. Raises SettingError.
+    """
+    if environ is None:
+        environ = {name: value or "" for name, value in dotenv_values(".env").items()} | dict(os.environ)
+    values = {setting.name: _value(setting, environ) for setting in SETTINGS}
+    _check_together(values)
+    return values
+
+
+def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
+    given = environ.get(setting.name)
+    if not given and not (given == "" and setting.empty_means_something):
+        given = setting.default
+    if given is None:
+        return None
+    try:
+        return setting.parse(given)
+    except ValueError as allowed:
+        raise SettingError(f"{setting.name} is {given!r}; allowed is {allowed}.") from None
+
+
+def _check_together(values: dict[str, Any]) -> None:
+    if values["HOST"] not in LOOPBACK and not values["ALLOW_ANYONE"]:
+        raise SettingError(
+            f"HOST is {values['HOST']!r}, so anyone who reaches this machine could use your model. "
+            "Set ALLOW_ANYONE=1 if that is what you want; otherwise HOST=127.0.0.1 keeps it to yourself."
+        )
+    if values["LOCAL_MODEL"] and not wants_local_model(values):
+        raise SettingError(
+            f"LOCAL_MODEL is {str(values['LOCAL_MODEL'])!r}, but OPENAI_API_KEY or OPENAI_BASE_URL is set "
+            "too and would answer instead. Set one or the other."
+        )
+    if wants_local_model(values):
+        return
+    values["OPENAI_BASE_URL"] = values["OPENAI_BASE_URL"] or OPENAI_URL
+    if values["OPENAI_BASE_URL"] == OPENAI_URL and not values["CHAT_MODEL"]:
+        values["CHAT_MODEL"] = OPENAI_MODEL
+
+
+def wants_local_model(values: Mapping[str, Any]) -> bool:
+    """Tell whether the local model answers: nothing says that an endpoint does."""
+    return not (values["OPENAI_API_KEY"] or values["OPENAI_BASE_URL"])
+
+
+def describe() -> str:
+    """Return all settings as text for `--help`."""
+    lines = []
+    for setting in SETTINGS:
+        default = "not set" if setting.default is None else setting.default
+        lines.append(f"  {setting.name}  (default: {default})\n      {setting.why}")
+    return "\n".join(lines)

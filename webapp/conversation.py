@@ -1,0 +1,209 @@
+"""A conversation as pure data: turns, their answers, and what of them is sent to a model.
+
+Nothing here knows of Flask, of files or of a network. What a person may not do raises one of
+
+    Refused
+    ├── BadQuestion      the text cannot be a question
+    ├── QuestionTooLong
+    ├── Busy             an answer is being written
+    └── Unknown          no such conversation, turn or answer, or not this visitor's
+"""
+
+import re
+import secrets
+from collections.abc import Iterator
+from time import time
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+FORMAT_VERSION = 1
+
+Status = Literal["pending", "done", "stopped", "interrupted", "failed"]
+Message = dict[str, str]
+
+# Control characters but tab and line feed, and surrogates, which no UTF-8 can carry.
+UNREADABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+CONTINUE_PROMPT = "Continue your last answer exactly where it stopped. Do not repeat any of it."
+
+
+class Refused(Exception):
+    """What was asked for cannot be done; the text is for the person, `status` for HTTP."""
+
+    status = 422
+
+
+class BadQuestion(Refused):
+    pass
+
+
+class QuestionTooLong(Refused):
+    status = 413
+
+
+class Busy(Refused):
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("An answer is still being written. Wait for it or stop it, then send again.")
+
+
+class Unknown(Refused):
+    status = 404
+
+
+def new_id() -> str:
+    """Return an id that nobody can guess: 22 characters that are safe in URLs and in HTML ids."""
+    return secrets.token_urlsafe(16)
+
+
+class Failure(Struct, omit_defaults=True):
+    """Why an answer failed: the provider's own message, and what is known about it.
+
+    `kind` is the name of the LLMError; `retry_after` is in seconds.
+    """
+
+    kind: str
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+
+
+class Answer(Struct, omit_defaults=True):
+    """One answer to a turn's question. A continued answer gets a new id: an id is one run of the model."""
+
+    id: str = field(default_factory=new_id)
+    status: Status = "pending"
+    text: str = ""
+    model: str = ""
+    finish_reason: str | None = None
+    usage: dict[str, Any] | None = None
+    failure: Failure | None = None
+    started: float = field(default_factory=time)
+    ended: float | None = None
+
+    @property
+    def can_continue(self) -> bool:
+        """Tell whether there is a text that the model did not finish."""
+        unfinished = self.status in ("stopped", "interrupted", "failed") or self.finish_reason == "length"
+        return self.status != "pending" and bool(self.text) and unfinished
+
+
+class Turn(Struct, omit_defaults=True):
+    """A question and its answers; the last one counts, the earlier ones are kept."""
+
+    question: str
+    id: str = field(default_factory=new_id)
+    answers: list[Answer] = []
+
+    @property
+    def answer(self) -> Answer:
+        return self.answers[-1]
+
+
+class Conversation(Struct, omit_defaults=True):
+    """The turns of one conversation, oldest first, and the visitor who owns it."""
+
+    owner: str
+    id: str = field(default_factory=new_id)
+    turns: list[Turn] = []
+    created: float = field(default_factory=time)
+    version: int = FORMAT_VERSION
+
+    @property
+    def pending(self) -> Turn | None:
+        """Return the turn whose answer is being written, if there is one."""
+        return next((turn for turn in self.turns if turn.answer.status == "pending"), None)
+
+    def turn(self, turn_id: str) -> Turn:
+        for turn in self.turns:
+            if turn.id == turn_id:
+                return turn
+        raise Unknown("That turn is no longer in this conversation.")
+
+    def turn_of(self, answer_id: str) -> Turn:
+        for turn in self.turns:
+            if turn.answer.id == answer_id:
+                return turn
+        raise Unknown("That answer is no longer in this conversation.")
+
+    def ask(self, question: str, turn_id: str) -> Turn:
+        """Append a turn; the same id with the same question again is the same turn, not a second one."""
+        for turn in self.turns:
+            if turn.id == turn_id:
+                if turn.question == question:
+                    return turn
+                turn_id = new_id()
+        self._refuse_while_busy()
+        turn = Turn(question, id=turn_id or new_id(), answers=[Answer()])
+        self.turns.append(turn)
+        return turn
+
+    def retry(self, turn_id: str) -> Turn:
+        """Ask a turn's question again; an answer that has text is kept as an earlier one."""
+        turn = self.turn(turn_id)
+        self._refuse_while_busy()
+        if not turn.answer.text:
+            turn.answers.pop()
+        turn.answers.append(Answer())
+        return turn
+
+    def resume(self, turn_id: str) -> Turn:
+        """Let the model go on with an answer that it did not finish."""
+        turn = self.turn(turn_id)
+        self._refuse_while_busy()
+        if not turn.answer.can_continue:
+            raise Refused("There is nothing to continue in that answer.")
+        turn.answers[-1] = Answer(text=turn.answer.text)
+        return turn
+
+    def _refuse_while_busy(self) -> None:
+        if self.pending:
+            raise Busy
+
+    def messages(self, turn: Turn, system_prompt: str, *, prefill: bool) -> list[Message]:
+        """Return the API messages for a turn: the system prompt, the turns before it, its question.
+
+        A turn without an answer's text is left out. Where the answer has text already, the model is
+        to go on with it: servers that take an unfinished answer as the last message get just that
+        (`prefill`), all others are asked in words.
+        """
+        sent: list[Message] = []
+        if system_prompt:
+            sent.append({"role": "system", "content": system_prompt})
+        for earlier in self._before(turn):
+            sent += _exchange(earlier.question, earlier.answer.text)
+        if not turn.answer.text:
+            return [*sent, {"role": "user", "content": turn.question}]
+        sent += _exchange(turn.question, turn.answer.text)
+        return sent if prefill else [*sent, {"role": "user", "content": CONTINUE_PROMPT}]
+
+    def _before(self, turn: Turn) -> Iterator[Turn]:
+        for earlier in self.turns:
+            if earlier is turn:
+                return
+            if earlier.answer.text:
+                yield earlier
+
+
+def _exchange(question: str, answer: str) -> list[Message]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def check_question(text: str, limit: int) -> str:
+    """Return a question as it is kept, with `\\n` for line ends; raise BadQuestion or QuestionTooLong."""
+    question = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not question.strip():
+        raise BadQuestion("The question is empty. Type something, then send it.")
+    if len(question) > limit:
+        raise QuestionTooLong(
+            f"The question has {len(question):,} characters; up to {limit:,} can be sent. Shorten it by "
+            f"{len(question) - limit:,}."
+        )
+    if found := UNREADABLE.search(question):
+        raise BadQuestion(
+            f"Character {found.start() + 1:,} of the question is U+{ord(found.group()):04X}, a control character "
+            "that models cannot read. Remove it, then send again."
+        )
+    return question

@@ -1,0 +1,49 @@
+"""Every error that a person can meet, as a fragment for htmx or as a whole page."""
+
+import logging
+
+from flask import Flask, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from .conversation import Refused
+from .store import FolderTaken
+
+log = logging.getLogger(__name__)
+
+TOO_LARGE = "That is more than one question may hold. What you typed is still on the page you came from; shorten it."
+UNFORESEEN = "Something went wrong here, on the server's side. Nothing that was saved is lost; the log says more."
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(Refused, lambda error: _answer(str(error), error.status))
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(FolderTaken, lambda error: _answer(str(error), 503))
+    app.register_error_handler(OSError, _disk)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _http(error: HTTPException) -> tuple[str, int]:
+    message = TOO_LARGE if error.code == 413 else error.description
+    return _answer(message or error.name, error.code or 500)
+
+
+def _disk(error: OSError) -> tuple[str, int]:
+    log.exception("The data folder cannot be used.")
+    return _answer(f"The conversation cannot be saved or read: {error.strerror or error}.", 503)
+
+
+def _unforeseen(error: Exception) -> tuple[str, int]:
+    log.exception("A request failed in a way that nobody foresaw.")
+    return _answer(UNFORESEEN, 500)
+
+
+def _answer(message: str, status: int) -> tuple[str, int]:
+    # For htmx the fragment: the page it lands in still has what was typed.
+    if "HX-Request" in request.headers:
+        return render_template("_notice.html", message=message), status
+    return render_template("error.html", message=message, typed=_typed(status)), status
+
+
+def _typed(status: int) -> str:
+    """Return the question that came with a refused request, so that it can be given back."""
+    return "" if status == 413 else request.form.get("question", "")

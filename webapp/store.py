@@ -1,0 +1,233 @@
+"""The only module that touches `flask.session`, and the records that lie beside it.
+
+A record is one file: its expiry on the first line, JSON below. The session's own record says who the
+visitor is and which conversation is theirs, and hardly ever changes; each conversation is a record of
+its own, so that a turn costs what its own conversation costs. Both lie in the same folder, which one
+process at a time may use.
+
+FileSystemCache would do for the session alone, but it swallows a failed write and takes a damaged file
+for a missing one, and either way a conversation would be gone without a word.
+"""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from threading import Lock
+from time import time
+from typing import Any
+from weakref import WeakValueDictionary
+
+import msgspec
+from cachelib.base import BaseCache
+from flask import Flask, current_app, session
+from flask_session import Session
+
+from .conversation import FORMAT_VERSION, Conversation, Refused, Unknown, new_id
+
+log = logging.getLogger(__name__)
+
+DAY = 86_400
+
+
+class FolderTaken(Exception):
+    """Another process uses the data folder."""
+
+
+class RecordFiles(BaseCache):
+    """Records as files in one folder: flushed before they are named, so that a crash leaves the old or the new one.
+
+    A write that fails raises OSError. A file that cannot be read as a record is set aside under
+    `.damaged`, never overwritten.
+    """
+
+    def __init__(self, folder: Path, lifetime: int):
+        super().__init__(lifetime)
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def get(self, key: str) -> Any:
+        path = self._path(key)
+        try:
+            expiry, _, value = path.read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(value) if int(expiry) > time() else None
+        except ValueError as error:
+            self.set_aside(key, error)
+            return None
+
+    def set(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
+        expiry = int(time()) + self._normalize_timeout(timeout)
+        with NamedTemporaryFile(dir=self.folder, prefix="new-", delete=False) as file:
+            try:
+                file.write(b"%d\n" % expiry + msgspec.json.encode(value))
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(file.name, self._path(key))
+            except BaseException:
+                os.unlink(file.name)
+                raise
+        _flush_folder(self.folder)
+        return True
+
+    def delete(self, key: str) -> bool:
+        self._path(key).unlink(missing_ok=True)
+        return True
+
+    def remove_expired(self) -> None:
+        """Delete the records whose time is over, and what a crash left half written."""
+        for path in self.folder.iterdir():
+            try:
+                with path.open("rb") as file:
+                    if path.name.startswith("new-") or int(file.readline()) <= time():
+                        path.unlink()
+            except (OSError, ValueError):
+                continue  # Damaged: it is set aside when somebody asks for it.
+
+    def _path(self, key: str) -> Path:
+        # A key holds what came in a cookie; its hash is a safe file name and does not give it away.
+        return self.folder / sha256(key.encode()).hexdigest()
+
+    def set_aside(self, key: str, error: ValueError) -> None:
+        """Keep a record that cannot be used under another name, where nothing overwrites it."""
+        path = self._path(key)
+        aside = path.with_suffix(f".{new_id()}.damaged")
+        path.rename(aside)
+        log.error("A record could not be read (%s); it is kept as %s.", error, aside)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename in a folder last through a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Store:
+    """The conversations, each behind its own lock and readable by its owner alone."""
+
+    def __init__(self, records: RecordFiles):
+        self.records = records
+        self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
+        self._guard = Lock()
+
+    def load(self, conversation_id: str, owner: str) -> Conversation:
+        """Return a conversation as it is now. Raises Unknown, for somebody else's as for none at all."""
+        conversation = self._read(conversation_id)
+        if conversation is None or conversation.owner != owner:
+            raise Unknown("That conversation is not here any more. Reload the page to go on with the one that is.")
+        if conversation.version > FORMAT_VERSION:
+            raise Refused("This conversation was written by a newer Parley. Start that one to go on with it.")
+        return conversation
+
+    def _read(self, conversation_id: str) -> Conversation | None:
+        key = _key(conversation_id)
+        record = self.records.get(key)
+        try:
+            return None if record is None else msgspec.convert(record, Conversation)
+        except msgspec.ValidationError as error:
+            self.records.set_aside(key, error)
+            return None
+
+    def save(self, conversation: Conversation) -> None:
+        self.records.set(_key(conversation.id), conversation)
+
+    @contextmanager
+    def editing(self, conversation_id: str, owner: str) -> Iterator[Conversation]:
+        """Open a conversation for a change, alone; it is saved at the end, unless an exception passes."""
+        with self._lock(conversation_id):
+            conversation = self.load(conversation_id, owner)
+            yield conversation
+            self.save(conversation)
+
+    @contextmanager
+    def _lock(self, conversation_id: str) -> Iterator[None]:
+        with self._guard:
+            lock = self._locks.setdefault(conversation_id, _Lock())
+        with lock.held:
+            yield
+
+
+def _key(conversation_id: str) -> str:
+    return f"conversation:{conversation_id}"
+
+
+class _Lock:
+    """A lock that a WeakValueDictionary can hold: it goes when nobody waits for it any more."""
+
+    def __init__(self) -> None:
+        self.held = Lock()
+
+
+def init_app(app: Flask) -> None:
+    """Set up the session and the store, in `DATA_DIR`."""
+    lifetime = timedelta(days=app.config["SESSION_DAYS"])
+    records = RecordFiles(app.config["DATA_DIR"] / "records", int(lifetime.total_seconds()))
+    app.extensions["store"] = Store(records)
+    app.config.update(
+        SESSION_TYPE="cachelib",
+        SESSION_CACHELIB=records,
+        SESSION_KEY_PREFIX="session:",
+        SESSION_COOKIE_NAME="parley",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=lifetime,
+        # The default would write every request's snapshot back at its end, over newer ones.
+        SESSION_REFRESH_EACH_REQUEST=False,
+    )
+    Session(app)
+
+
+def current() -> Store:
+    """Return the application's store, and make sure that this process alone uses its folder."""
+    hold(current_app.config["DATA_DIR"])
+    store: Store = current_app.extensions["store"]
+    return store
+
+
+def visitor() -> str:
+    """Return the visitor's id, or one that owns nothing where the browser brought no session."""
+    if "visitor" in session and time() - session["seen"] > DAY:
+        session["seen"] = time()  # Writes the record, and so begins its lifetime anew.
+    return str(session.get("visitor", ""))
+
+
+def own_conversation() -> Conversation:
+    """Return the visitor's conversation; who has none yet, gets a session and an empty one."""
+    if owner := visitor():
+        try:
+            return current().load(session["conversation"], owner)
+        except Unknown:
+            pass  # Its record is gone: begin a new one.
+    conversation = Conversation(owner=owner or new_id())
+    current().save(conversation)
+    session.update(visitor=conversation.owner, conversation=conversation.id, seen=time())
+    return conversation
+
+
+_held: dict[Path, int] = {}
+
+
+def hold(folder: Path) -> None:
+    """Keep the data folder for this process and those it forks, until they end. Raises FolderTaken."""
+    if folder in _held:
+        return
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise FolderTaken(
+            f"Another Parley uses the folder {folder}. Stop that one, or give this one its own DATA_DIR."
+        ) from None
+    _held[folder] = descriptor
