@@ -109,8 +109,9 @@ def healthz() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
-def _events(conversation_id: str, answer_id: str, position: int) -> Iterator[str]:
-    for position, piece in answers().follow(answer_id, position):
+def _events(conversation_id: str, answer_id: str, start: int) -> Iterator[str]:
+    position = start
+    for position, piece in answers().follow(answer_id, start):
         if piece:
             yield _event(render_template("_piece.html", answer_id=answer_id, text=piece), position)
         else:
@@ -158,12 +159,12 @@ def _question() -> str:
     body = request.get_data(cache=True, parse_form_data=False)
     if request.mimetype == "application/x-www-form-urlencoded":
         body = unquote_to_bytes(body)
-    if "question" not in request.form:
-        raise BadQuestion("The form came without its question field. Reload the page and try again.")
     try:
         body.decode()
     except UnicodeDecodeError:
         raise _NotText from None
+    if "question" not in request.form:
+        raise BadQuestion("The form came without its question field. Reload the page and try again.")
     return check_question(request.form["question"], current_app.config["MAX_QUESTION_CHARS"])
 
 

@@ -37,9 +37,14 @@ def _file(value: str) -> Path:
 
 
 def _url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an address such as http://localhost:11434/v1")
+    allowed = ValueError("an address such as http://localhost:11434/v1")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise allowed from None
+    if not usable:
+        raise allowed
     return value.rstrip("/")
 
 

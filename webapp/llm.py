@@ -50,6 +50,7 @@ class Call:
         with self._lock:
             self._socket = info["return_value"].get_extra_info("socket")
             if self.closed:
+                info["return_value"].close()
                 raise Stopped("Stopped.")
 
 

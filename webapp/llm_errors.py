@@ -87,14 +87,15 @@ class Stopped(LLMError):
 
 
 def from_status(status: int, body: Any, text: str, headers: Mapping[str, str]) -> LLMError:
-    """Return the error for an HTTP status: `body` is the reply's JSON, if it was JSON, and `text` what it was."""
-    details = body if isinstance(body, dict) else {}
-    # Some servers nest their error once more, some give a mere string.
-    inner = details.get("error", details)
-    if isinstance(inner, str):
-        inner = {"message": inner}
-    message = inner.get("message") or inner.get("detail") or shown(text) or f"HTTP status {status}, and no message."
-    return _error(str(message), inner, status, _retry_after(headers))
+    """Return the error for an HTTP status: `body` is what the reply's JSON says of it, and `text` the whole reply.
+
+    Some servers nest their error object once more, some give a mere string, and some no JSON at all.
+    """
+    details = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(details, dict):
+        details = {"message": shown(details) if isinstance(details, str) else None}
+    message = details.get("message") or details.get("detail") or shown(text) or f"HTTP status {status}, and no message."
+    return _error(str(message), details, status, _retry_after(headers))
 
 
 def _error(message: str, details: dict[str, Any], status: int | None, retry_after: float | None = None) -> LLMError:
@@ -118,7 +119,7 @@ OVERFLOW = re.compile(
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the waiting time in seconds: `retry-after-ms`, or `retry-after` as seconds or as a date (RFC 9110, 10.2.3)."""
+    """Return the waiting time in seconds, which `retry-after` gives as such or as a date (RFC 9110, 10.2.3)."""
     try:
         if "retry-after-ms" in headers:
             return float(headers["retry-after-ms"]) / 1000

@@ -95,7 +95,7 @@ class RecordFiles(BaseCache):
         # A key holds what came in a cookie; its hash is a safe file name and does not give it away.
         return self.folder / sha256(key.encode()).hexdigest()
 
-    def set_aside(self, key: str, error: ValueError) -> None:
+    def set_aside(self, key: str, error: Exception) -> None:
         """Keep a record that cannot be used under another name, where nothing overwrites it."""
         path = self._path(key)
         aside = path.with_suffix(f".{new_id()}.damaged")

@@ -1,0 +1,123 @@
+"""An endpoint for the benchmarks: `python -m bench.stub` speaks the OpenAI protocol on a free port of loopback.
+
+The question itself says, as JSON, what the answer is to be; see `Order`. The first line on standard output
+is the base URL; after it there is a line for every client that hangs up on an answer, the time by the
+machine's monotonic clock. It ends when its standard input does.
+"""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from time import monotonic
+
+import gevent
+from gevent.fileobject import FileObject
+from gevent.server import StreamServer
+
+# What makes trouble is among them: markup, entities, line ends, spaces at the ends, more than one byte.
+WORDS = [
+    "The",
+    " quick",
+    " <b>fox</b>",
+    " &amp;",
+    " jumps",
+    " over",
+    "\n",
+    "data:",
+    " 你好",
+    "，世界",
+    " 🦊",
+    " \"lazy'",
+    "  ",
+]
+
+
+@dataclass
+class Order:
+    """What a question asks the stub for; `seed` makes one answer differ from another."""
+
+    tokens: int
+    rate: float = 0  # tokens a second; 0 sends all of them in one piece
+    seed: int = 0
+    silent: bool = False  # after the last token, instead of the end
+
+    def __str__(self):
+        return json.dumps(asdict(self))
+
+    def answer(self):
+        """Return the tokens that the stub sends."""
+        return [f"No. {self.seed}:", *(WORDS[(self.seed + i) % len(WORDS)] for i in range(1, self.tokens))]
+
+    @property
+    def text(self):
+        return "".join(self.answer())
+
+
+def event(text=None, finish=None):
+    """Return a chunk of an answer as the API sends it."""
+    choice = {"index": 0, "delta": {"content": text} if text else {}, "logprobs": None, "finish_reason": finish}
+    chunk = {
+        "id": "chatcmpl-Bq3fWvJcOQ0sX2yZk8tLhNd5RmUeA",
+        "object": "chat.completion.chunk",
+        "created": 1780000000,
+        "model": "stub",
+        "service_tier": "default",
+        "system_fingerprint": "fp_0123456789",
+        "choices": [choice],
+        "usage": None,
+    }
+    return b"data: " + json.dumps(chunk, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n"
+
+
+END = event(finish="stop") + b"data: [DONE]\n\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+
+
+def framed(data):
+    """Return bytes as one chunk of an HTTP/1.1 body."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def read_request(file):
+    """Return the first line of a request, and its body."""
+    first, length = file.readline(), 0
+    while (line := file.readline()) not in (b"\r\n", b""):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    return first, file.read(length)
+
+
+def handle(connection, address):
+    try:
+        _, body = read_request(connection.makefile("rb"))
+        order = Order(**json.loads(json.loads(body)["messages"][-1]["content"]))
+        answer(connection, order)
+    except ConnectionError:
+        print(monotonic(), flush=True)
+
+
+def answer(connection, order):
+    connection.sendall(HEAD)
+    events = [event(text) for text in order.answer()]
+    if not order.rate:
+        connection.sendall(framed(b"".join(events)))
+    began = monotonic()
+    for number, sent in enumerate(events if order.rate else [], 1):
+        connection.sendall(framed(sent))
+        # By the clock, not by the sum of the pauses: an answer lasts exactly tokens / rate.
+        gevent.sleep(max(0, began + number / order.rate - monotonic()))
+    if order.silent and not connection.recv(1):
+        raise ConnectionResetError
+    connection.sendall(framed(END) + framed(b""))
+
+
+def main():
+    server = StreamServer(("127.0.0.1", 0), handle, backlog=4096)
+    server.start()
+    print(f"http://127.0.0.1:{server.server_port}/v1", flush=True)
+    FileObject(sys.stdin.buffer).read()
+
+
+if __name__ == "__main__":
+    main()

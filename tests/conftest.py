@@ -1,0 +1,215 @@
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from werkzeug.serving import make_server
+
+from webapp import create_app
+
+from . import chromium
+from .openai_server import OpenAIServer
+
+ROOT = Path(__file__).parent.parent
+
+# What the machine has set must not reach the tests.
+for name in [name for name in os.environ if name.startswith("OPENAI_") or name.lower().endswith("_proxy")]:
+    del os.environ[name]
+
+
+def wait_until(condition, seconds=10):
+    """Return the condition's first true value. It is asked again and again; the time only ends a hanging test."""
+    until = monotonic() + seconds
+    while not (value := condition()):
+        assert monotonic() < until, "It did not happen in time."
+        sleep(0.01)
+    return value
+
+
+@pytest.fixture
+def openai():
+    server = OpenAIServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def config(openai, tmp_path):
+    """The settings that a test's application differs in; a test module may override this."""
+    return {
+        "DATA_DIR": tmp_path / "data",
+        "OPENAI_BASE_URL": openai.base_url,
+        "OPENAI_API_KEY": "sk-test",
+        "CHAT_MODEL": "test-model",
+    }
+
+
+@pytest.fixture
+def app(config):
+    app = create_app({"TESTING": True, **config})
+    yield app
+    app.extensions["answers"].shut_down()
+
+
+class Chat:
+    """A visitor without a script: what a plain browser does, through the test client."""
+
+    def __init__(self, client):
+        self.client = client
+        self.id = self.conversation_id()
+
+    def page(self):
+        return self.client.get("/").text
+
+    def conversation_id(self):
+        return re.search(r"/conversations/([\w-]+)/ask", self.page()).group(1)
+
+    def post(self, path, htmx=False, **form):
+        headers = {"HX-Request": "true"} if htmx else {}
+        return self.client.post(f"/conversations/{self.id}/{path}", data=form, headers=headers)
+
+    def ask(self, question, **more):
+        return self.post("ask", question=question, **more)
+
+    def answered(self, question):
+        """Ask, and return the page once the answer is settled."""
+        assert self.ask(question).status_code == 303
+        return self.settled()
+
+    def settled(self):
+        return wait_until(lambda: 'data-status="pending"' not in (page := self.page()) and page)
+
+    def turn_id(self, index=-1):
+        return re.findall(r'id="turn-([\w-]+)"', self.page())[index]
+
+    def stream(self, answer_id=None, after=0, headers=None):
+        answer_id = answer_id or re.findall(r'id="answer-([\w-]+)"', self.page())[-1]
+        return self.client.get(
+            f"/conversations/{self.id}/answers/{answer_id}/stream?after={after}", headers=headers, buffered=True
+        )
+
+
+def statuses(page):
+    return re.findall(r'data-status="(\w+)"', page)
+
+
+def texts(page):
+    """Return the texts of a page's answers, as they are written in the HTML."""
+    return re.findall(r'<div class="text" id=[^>]*>(.*?)</div>', page, re.DOTALL)
+
+
+@pytest.fixture
+def chat(client):
+    return Chat(client)
+
+
+@pytest.fixture
+def live(app):
+    """The application on a real port, in threads of this process: for replies that are read in part."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Server:
+    """Parley as people run it: `python -m webapp` in a process of its own, on a free port."""
+
+    def __init__(self, folder, **settings):
+        clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+        self.settings = clean | {"PORT": "0", "DATA_DIR": str(folder)} | settings
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "webapp"],
+            cwd=ROOT,
+            env=self.settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        readable, _, _ = select.select([self.process.stdout], [], [], 30)
+        assert readable, "The server said nothing."
+        self.line = self.process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.line)
+        assert found, self.process.stderr.read()
+        self.url = found.group(0)
+        self.settings["PORT"] = found.group(1)  # A restart is at the same address.
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        return self.process.wait(20)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.terminate()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Start servers that end with the test."""
+    servers = []
+
+    def start(**settings):
+        servers.append(Server(tmp_path / "data", **settings))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    path = chromium.find()
+    assert path, chromium.HELP
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Open pages as visitors of their own; a page's errors fail the test."""
+    contexts = []
+    problems = []
+
+    def open_page(url, context=None, **options):
+        if context is None:
+            context = browser.new_context(**options)
+            contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and problems.append(message.text))
+        page.goto(url)
+        return page
+
+    open_page.problems = problems
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not problems

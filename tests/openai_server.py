@@ -1,0 +1,184 @@
+"""A server on loopback that speaks the OpenAI protocol: at any speed, with every fault, counting what it sees.
+
+    server.enqueue(Reply.text("Hello", delay=0.05))   # the next request gets this; without one, an echo
+    server.bodies                                     # the JSON bodies of the chat requests, in order
+    server.closed_by_client.wait(1)                   # somebody hung up on an answer
+
+A reply is a list of steps: bytes are sent, a number is waited for in seconds, `RESET` breaks the
+connection as a crash does, `SILENCE` sends nothing until the other side hangs up.
+"""
+
+import json
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Empty, Queue
+from time import monotonic
+
+RESET = object()
+SILENCE = object()
+
+
+def event(data):
+    """Return the bytes of one server-sent event."""
+    data = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    return f"data: {data}\n\n".encode()
+
+
+def chunk(text=None, finish=None, **more):
+    """Return a chunk of a streamed chat completion, as the API's JSON."""
+    delta = {} if text is None else {"content": text}
+    return {
+        "id": "chatcmpl-test",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "test-model",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+        **more,
+    }
+
+
+DONE = event("[DONE]")
+
+
+@dataclass
+class Reply:
+    steps: list = field(default_factory=list)
+    status: int = 200
+    content_type: str = "text/event-stream"
+    headers: dict = field(default_factory=dict)
+    wait: float = 0  # seconds before the status line
+
+    @classmethod
+    def text(cls, *pieces, delay=0, finish="stop", wait=0):
+        """Stream pieces of text, `delay` seconds apart, and end as the API ends."""
+        steps = []
+        for piece in pieces:
+            steps += [event(chunk(piece)), delay] if delay else [event(chunk(piece))]
+        return cls([*steps, event(chunk(finish=finish)), DONE], wait=wait)
+
+    @classmethod
+    def error(cls, status, message, *, code=None, kind=None, headers=None):
+        """Answer with the API's error object."""
+        body = json.dumps({"error": {"message": message, "type": kind, "code": code, "param": None}}).encode()
+        return cls([body], status, "application/json", headers or {})
+
+
+class OpenAIServer:
+    def __init__(self):
+        self.bodies = []
+        self.headers = []
+        self.paths = []
+        self.models = Reply(
+            [json.dumps({"object": "list", "data": [{"id": "test-model"}]}).encode()], 200, "application/json"
+        )
+        self.closed_by_client = threading.Event()
+        self.open_answers = 0
+        self._replies = Queue()
+        self._ending = threading.Event()
+        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._httpd.daemon_threads = True
+        self._httpd.block_on_close = False
+        threading.Thread(target=self._httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    @property
+    def base_url(self):
+        return f"http://127.0.0.1:{self._httpd.server_address[1]}/v1"
+
+    @property
+    def questions(self):
+        """The last message of every chat request."""
+        return [body["messages"][-1]["content"] for body in self.bodies]
+
+    def enqueue(self, *replies):
+        for reply in replies:
+            self._replies.put(reply)
+
+    def close(self):
+        self._ending.set()
+        self._httpd.shutdown()
+        self._httpd.server_close()
+
+    def _next(self, body):
+        try:
+            return self._replies.get_nowait()
+        except Empty:
+            return Reply.text("You said: ", body["messages"][-1]["content"])
+
+    def _handler(server):
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args):
+                pass
+
+            def do_GET(self):
+                server.paths.append(self.path)
+                self.send(server.models)
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                server.paths.append(self.path)
+                server.headers.append(self.headers)
+                server.bodies.append(body)
+                server.open_answers += 1
+                try:
+                    self.send(server._next(body))
+                finally:
+                    server.open_answers -= 1
+
+            def send(self, reply):
+                self.close_connection = True
+                try:
+                    if reply.wait is SILENCE:
+                        self.pause(float("inf"))
+                    self.pause(reply.wait)
+                    self.send_response(reply.status)
+                    self.send_header("Content-Type", reply.content_type)
+                    for name, value in reply.headers.items():
+                        self.send_header(name, value)
+                    self.send_header("Transfer-Encoding", "chunked")
+                    self.end_headers()
+                    for step in reply.steps:
+                        self.take(step)
+                    self.wfile.write(b"0\r\n\r\n")
+                    self.wfile.flush()
+                except (BrokenPipeError, ConnectionResetError):
+                    server.closed_by_client.set()
+                except _Broken:
+                    pass
+
+            def take(self, step):
+                if step is RESET:
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
+                    raise _Broken
+                if step is SILENCE:
+                    self.pause(float("inf"))
+                elif isinstance(step, bytes):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(step), step))
+                    self.wfile.flush()
+                else:
+                    self.pause(step)
+
+            def pause(self, seconds):
+                """Wait, and notice at once when the other side hangs up."""
+                until = monotonic() + seconds
+                while (left := until - monotonic()) > 0:
+                    self.connection.settimeout(min(left, 0.5))
+                    try:
+                        if not self.connection.recv(1, socket.MSG_PEEK):
+                            raise ConnectionResetError
+                    except TimeoutError:
+                        if server._ending.is_set():
+                            raise _Broken from None
+                    finally:
+                        self.connection.settimeout(None)
+
+        return Handler
+
+
+class _Broken(Exception):
+    pass

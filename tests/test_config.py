@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from webapp import config
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_defaults_are_the_local_model_on_loopback():
+    values = config.read({})
+    assert (values["HOST"], values["PORT"]) == ("127.0.0.1", 8000)
+    assert config.wants_local_model(values)
+
+
+def test_an_empty_value_is_not_set_but_an_empty_system_prompt_is_one():
+    values = config.read({"PORT": "", "OPENAI_API_KEY": "", "SYSTEM_PROMPT": ""})
+    assert values["PORT"] == 8000
+    assert values["OPENAI_API_KEY"] is None
+    assert values["SYSTEM_PROMPT"] == ""
+
+
+def test_a_key_alone_means_openai():
+    values = config.read({"OPENAI_API_KEY": "sk-test"})
+    assert not config.wants_local_model(values)
+    assert (values["OPENAI_BASE_URL"], values["CHAT_MODEL"]) == (config.OPENAI_URL, config.OPENAI_MODEL)
+
+
+def test_an_endpoint_alone_needs_neither_key_nor_model():
+    values = config.read({"OPENAI_BASE_URL": "http://localhost:11434/v1/"})
+    assert (values["OPENAI_BASE_URL"], values["CHAT_MODEL"]) == ("http://localhost:11434/v1", None)
+    assert not config.wants_local_model(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PORT", "http", "a whole number from 0 to 65,535"),
+        ("PORT", "70000", "a whole number from 0 to 65,535"),
+        ("PORT", "-1", "a whole number"),
+        ("PORT", "٣", "a whole number"),
+        ("OPENAI_BASE_URL", "localhost:11434", "an address such as"),
+        ("OPENAI_BASE_URL", "ftp://localhost/v1", "an address such as"),
+        ("OPENAI_BASE_URL", "http://[::1/v1", "an address such as"),
+        ("OPENAI_BASE_URL", "http://localhost:port/v1", "an address such as"),
+        ("LOCAL_MODEL", "/no/such.gguf", "the path of an existing file"),
+        ("ALLOW_ANYONE", "yes", "0 or 1"),
+        ("ANSWER_TIMEOUT", "0", "a whole number from 1"),
+        ("MAX_QUESTION_CHARS", "many", "a whole number from 1"),
+    ],
+)
+def test_nonsense_is_refused_with_the_variable_its_value_and_what_is_allowed(name, value, allowed):
+    with pytest.raises(config.SettingError) as refused:
+        config.read({name: value})
+    assert str(refused.value).startswith(f"{name} is {value!r}; allowed is {allowed}")
+
+
+def test_beyond_this_machine_it_wants_to_be_told_that_anyone_may_come():
+    with pytest.raises(config.SettingError, match="ALLOW_ANYONE=1"):
+        config.read({"HOST": "0.0.0.0"})
+    assert config.read({"HOST": "0.0.0.0", "ALLOW_ANYONE": "1"})["HOST"] == "0.0.0.0"
+
+
+def test_a_local_model_beside_an_endpoint_is_refused():
+    with pytest.raises(config.SettingError, match="one or the other"):
+        config.read({"LOCAL_MODEL": __file__, "OPENAI_API_KEY": "sk-test"})
+
+
+def test_the_environment_wins_over_the_env_file(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("PORT=8001\nCHAT_MODEL=from-file\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "8002")
+    values = config.read()
+    assert (values["PORT"], values["CHAT_MODEL"]) == (8002, "from-file")
+
+
+def test_every_setting_is_documented_with_its_default():
+    documented = {}
+    for line in (ROOT / "docs/settings.md").read_text().splitlines():
+        cells = [cell.strip().strip("`") for cell in line.split("|")]
+        if len(cells) == 5 and cells[1].isupper():
+            documented[cells[1]] = cells[2]
+    assert documented == {s.name: "not set" if s.default is None else s.default for s in config.SETTINGS}

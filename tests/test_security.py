@@ -1,0 +1,55 @@
+import pytest
+
+from .conftest import wait_until
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
+        ({"Sec-Fetch-Site": "none"}, 303),
+        ({"Origin": "http://localhost"}, 303),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_a_change_that_another_site_asks_for_is_refused(chat, openai, headers, status):
+    response = chat.client.post(f"/conversations/{chat.id}/ask", data={"question": "One?"}, headers=headers)
+    assert response.status_code == status
+    if status == 403:
+        assert "another site" in response.text
+        assert "One?" in response.text, "What was typed is given back."
+        assert openai.bodies == []
+    else:
+        wait_until(lambda: openai.bodies)
+
+
+@pytest.mark.parametrize("path", ["/", "/static/style.css", "/healthz", "/nowhere"])
+def test_every_response_carries_the_policy(client, path):
+    headers = client.get(path, buffered=True).headers
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert not any(name.startswith("Access-Control") for name, _ in headers)
+
+
+def test_pages_are_kept_by_no_cache(client):
+    assert client.get("/").headers["Cache-Control"] == "no-store"
+
+
+def test_pages_hold_nothing_that_the_policy_forbids(chat):
+    page = chat.answered("One?")
+    for forbidden in ("<style", "style=", "onclick", "javascript:", "hx-on", "js:"):
+        assert forbidden not in page
+
+
+def test_the_key_is_nowhere(chat, app):
+    chat.answered("One?")
+    assert "sk-test" not in chat.page()
+    for path in app.config["DATA_DIR"].rglob("*"):
+        assert path.is_dir() or b"sk-test" not in path.read_bytes()

@@ -1,0 +1,167 @@
+import threading
+from time import time
+
+import pytest
+
+from webapp import store
+from webapp.conversation import Answer, Conversation, Refused, Turn, Unknown
+from webapp.store import RecordFiles, Store
+
+
+@pytest.fixture
+def records(tmp_path):
+    return RecordFiles(tmp_path / "records", 3600)
+
+
+@pytest.fixture
+def conversations(records):
+    return Store(records)
+
+
+def files(records):
+    return sorted(path.name for path in records.folder.iterdir())
+
+
+def test_a_record_comes_back_as_it_was(records):
+    records.set("a", {"汉字": [1, "\n", None]})
+    assert records.get("a") == {"汉字": [1, "\n", None]}
+    assert records.get("b") is None
+    records.delete("a")
+    assert records.get("a") is None
+
+
+def test_a_record_is_for_its_owner_alone_and_its_name_gives_no_key_away(records):
+    records.set("session:secret", {})
+    (path,) = records.folder.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert records.folder.stat().st_mode & 0o777 == 0o700
+    assert "secret" not in path.name
+
+
+def test_an_expired_record_is_none_and_is_removed(records):
+    records.set("old", 1, timeout=-1)
+    records.set("new", 2)
+    assert records.get("old") is None
+    records.remove_expired()
+    assert len(files(records)) == 1
+    assert records.get("new") == 2
+
+
+def test_a_write_that_fails_raises_and_leaves_the_old_record(records, monkeypatch):
+    records.set("a", "old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        records.set("a", "new")
+    assert records.get("a") == "old"
+    assert len(files(records)) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"99999999999\n{trunc", b"99999999999\n\xff"])
+def test_a_damaged_record_is_set_aside_and_not_overwritten(records, content):
+    records.set("a", 1)
+    (path,) = records.folder.iterdir()
+    path.write_bytes(content)
+    assert records.get("a") is None
+    records.set("a", 2)
+    assert records.get("a") == 2
+    (aside,) = records.folder.glob("*.damaged")
+    assert aside.read_bytes() == content
+
+
+def test_a_conversation_comes_back_as_it_was(conversations):
+    turn = Turn("One?", answers=[Answer(text="1", status="done", usage={"total_tokens": 3})])
+    saved = Conversation(owner="me", turns=[turn])
+    conversations.save(saved)
+    assert conversations.load(saved.id, "me") == saved
+
+
+@pytest.mark.parametrize("owner", ["you", ""])
+def test_somebody_elses_conversation_is_unknown_like_one_that_never_was(conversations, owner):
+    mine = Conversation(owner="me")
+    conversations.save(mine)
+    for conversation_id in (mine.id, "never"):
+        with pytest.raises(Unknown, match="not here any more"):
+            conversations.load(conversation_id, owner)
+
+
+def test_a_conversation_that_is_no_conversation_is_set_aside(conversations, records):
+    records.set("conversation:x", {"turns": 5})
+    with pytest.raises(Unknown):
+        conversations.load("x", "me")
+    assert files(records)[0].endswith(".damaged")
+
+
+def test_a_newer_format_is_left_alone(conversations, records):
+    records.set("conversation:x", {"owner": "me", "id": "x", "version": 2})
+    with pytest.raises(Refused, match="newer Parley"):
+        conversations.load("x", "me")
+    assert records.get("conversation:x")["version"] == 2
+
+
+def test_changes_at_once_are_all_kept(conversations):
+    talk = Conversation(owner="me")
+    conversations.save(talk)
+
+    def append(number):
+        with conversations.editing(talk.id, "me") as edited:
+            edited.turns.append(Turn(str(number)))
+
+    threads = [threading.Thread(target=append, args=(number,)) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(int(turn.question) for turn in conversations.load(talk.id, "me").turns) == list(range(30))
+    assert not conversations._locks
+
+
+def test_a_change_that_fails_is_not_saved(conversations):
+    talk = Conversation(owner="me")
+    conversations.save(talk)
+    with pytest.raises(Unknown), conversations.editing(talk.id, "me") as edited:
+        edited.turns.append(Turn("One?", answers=[Answer(status="done")]))
+        edited.turn("nobody")
+    assert conversations.load(talk.id, "me").turns == []
+
+
+def test_the_session_is_written_once_and_again_only_after_a_day(client, app, monkeypatch):
+    written = []
+    records = app.config["SESSION_CACHELIB"]
+    keep = records.set
+    monkeypatch.setattr(
+        records, "set", lambda key, value, timeout=None: written.append(key) or keep(key, value, timeout)
+    )
+    client.get("/")
+    assert sum(key.startswith("session:") for key in written) == 1
+    client.get("/")
+    client.get("/static/style.css", buffered=True)
+    assert sum(key.startswith("session:") for key in written) == 1
+    later = time() + store.DAY + 1
+    monkeypatch.setattr(store, "time", lambda: later)
+    client.get("/")
+    assert sum(key.startswith("session:") for key in written) == 2
+
+
+def test_the_sessions_cookie_is_no_scripts_and_no_other_sites(client):
+    cookie = client.get("/").headers["Set-Cookie"]
+    assert cookie.startswith("parley=")
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+
+
+@pytest.mark.parametrize("sid", ["../../etc/passwd", "x" * 3000, "%00", "汉"])
+def test_a_made_up_session_id_gets_a_new_session(client, sid):
+    client.set_cookie("parley", sid)
+    response = client.get("/")
+    assert response.status_code == 200
+    assert sid not in response.headers["Set-Cookie"]
+
+
+def test_a_visitor_whose_conversation_is_gone_gets_an_empty_one(chat, app):
+    chat.answered("One?")
+    app.config["SESSION_CACHELIB"].delete(f"conversation:{chat.id}")
+    assert chat.conversation_id() != chat.id

@@ -1,0 +1,100 @@
+"""The architecture as tests: imports point one way, and dangerous things have one owner."""
+
+import ast
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
+
+# Each module, and the modules of ours that it may import.
+ALLOWED = {
+    "config": set(),
+    "conversation": set(),
+    "markdown": set(),
+    "security": set(),
+    "local_model": set(),
+    "llm_errors": set(),
+    "reply": {"llm_errors"},
+    "llm": {"config", "llm_errors", "reply"},
+    "backend": {"config", "conversation", "llm", "llm_errors", "local_model"},
+    "store": {"conversation"},
+    "answers": {"backend", "conversation", "llm", "llm_errors", "store"},
+    "errors": {"conversation", "store"},
+    "chat": {"answers", "backend", "conversation", "markdown", "store", "__init__"},
+    "serving": set(),
+    "__init__": {"answers", "backend", "chat", "config", "errors", "security", "store"},
+    "__main__": {"__init__", "config", "local_model", "serving", "store"},
+}
+OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
+WITHOUT_FLASK = ("conversation", "local_model", "backend", "llm", "llm_errors", "reply", "answers", "config")
+
+
+def imports(module):
+    """Yield (package or None for ours, name) of everything that a module imports."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from ((node.module.split(".")[0], f"{node.module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield None, node.module
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((None, alias.name if alias.name in MODULES else "__init__") for alias in node.names)
+
+
+def test_every_module_has_its_place():
+    assert set(MODULES) == set(ALLOWED)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_point_one_way(module):
+    assert {name for package, name in imports(module) if package is None} <= ALLOWED[module]
+
+
+@pytest.mark.parametrize("package", sorted(OWNERS))
+def test_a_dangerous_package_has_one_owner(package):
+    users = {module for module in MODULES if package in {name for name, _ in imports(module)}}
+    assert users == OWNERS[package]
+
+
+def test_the_session_has_one_owner():
+    assert {module for module in MODULES if ("flask", "flask.session") in imports(module)} == {"store"}
+
+
+def test_markup_is_made_in_one_place():
+    assert {module for module, path in MODULES.items() if "Markup(" in path.read_text()} == {"markdown"}
+    assert not [path for path in (ROOT / "templates").iterdir() if "|safe" in path.read_text().replace(" ", "")]
+
+
+@pytest.mark.parametrize("module", WITHOUT_FLASK)
+def test_what_is_not_about_http_does_without_flask(module):
+    used = {package for package, _ in imports(module)}
+    assert not used & {"flask", "werkzeug"}, "Only annotations may name it."
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_modules_stay_small(module):
+    assert len(MODULES[module].read_text().splitlines()) <= 300
+
+
+def test_vendored_files_are_what_their_package_holds():
+    listed = dict(
+        re.findall(
+            r"^\| `([\w.-]+)` \|.*\| `([0-9a-f]{64})` \|$", (ROOT / "static/vendor/README.md").read_text(), re.MULTILINE
+        )
+    )
+    found = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (ROOT / "static/vendor").iterdir()
+        if path.name != "README.md"
+    }
+    assert found == listed
+
+
+def test_pages_load_the_vendored_versions():
+    used = set(re.findall(r"vendor/([\w.-]+)", (ROOT / "templates/page.html").read_text()))
+    assert used == {path.name for path in (ROOT / "static/vendor").glob("*.js")}
