@@ -1,5 +1,5 @@
 // What HTML and htmx cannot do on their own: keys, focus, scrolling, and telling the other tabs.
-// Loaded with `defer`, after htmx; without it every form still works.
+// Loaded at the end of the page, after htmx; without it every form still works.
 
 const conversation = () => /** @type {HTMLElement} */ (document.getElementById("conversation"));
 const composer = /** @type {HTMLFormElement} */ (document.getElementById("composer"));

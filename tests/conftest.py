@@ -128,9 +128,11 @@ class Server:
     def __init__(self, folder, **settings):
         clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
         self.settings = clean | {"PORT": "0", "DATA_DIR": str(folder)} | settings
+        self.process = None
         self.start()
 
     def start(self):
+        self.close()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "webapp"],
             cwd=ROOT,
@@ -157,6 +159,8 @@ class Server:
         return self.process.wait(20)
 
     def close(self):
+        if self.process is None:
+            return
         if self.process.poll() is None:
             self.terminate()
         self.process.stdout.close()

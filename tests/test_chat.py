@@ -80,7 +80,7 @@ def test_a_page_without_a_script_follows_a_running_answer(chat, openai):
     chat.ask("One?")
     page = wait_until(lambda: texts(page := chat.page()) == ["Half an"] and page)
     assert statuses(page) == ["pending"]
-    assert re.search(r'<noscript><meta http-equiv="refresh" content="2;url=/#turn-', page)
+    assert re.search(r'<noscript><meta http-equiv="refresh" content="2;url=/\?follow=1#turn-', page)
     assert chat.post("stop").status_code == 303
     page = chat.page()
     assert statuses(page) == ["stopped"]

@@ -54,7 +54,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "worker_connections": 2000,
             "graceful_timeout": GRACE,
             "timeout": 120,
-            "keepalive": 5,
+            "keepalive": 2,
             "loglevel": "warning",
             "control_socket_disable": True,
             "when_ready": lambda arbiter: print(self.ready, flush=True),

@@ -1,0 +1,242 @@
+"""Parley as people start it: settings, port, signals, crashes."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from urllib.request import urlopen
+
+import pytest
+
+from webapp.config import SETTINGS
+
+from .conftest import ROOT, statuses, texts, wait_until
+from .openai_server import SILENCE, Reply, chunk, event
+from .visitor import Visitor
+
+
+def run(*arguments, **environ):
+    """Run `python -m webapp` to its end, with nothing set but what is given."""
+    return subprocess.run(
+        [sys.executable, "-m", "webapp", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def endpoint(openai):
+    return {"OPENAI_BASE_URL": openai.base_url, "OPENAI_API_KEY": "sk-test", "CHAT_MODEL": "test-model"}
+
+
+def children(pid):
+    """Return the processes that a process has started, and those that they have."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    found = [child for child, parent in pairs if parent == pid]
+    return found + [grandchild for child in found for grandchild in children(child)]
+
+
+def runs(pid):
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    return bool(listed) and not listed.startswith("Z")
+
+
+def test_help_names_every_setting():
+    told = run("--help")
+    assert told.returncode == 0
+    for setting in SETTINGS:
+        assert f"  {setting.name}  (default: " in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"PORT": "http"}, "PORT is 'http'; allowed is a whole number from 0 to 65,535."),
+        ({"HOST": "0.0.0.0"}, "Set ALLOW_ANYONE=1"),
+        ({"HOST": "192.0.2.1", "ALLOW_ANYONE": "1", "OPENAI_API_KEY": "k"}, "It cannot listen on HOST '192.0.2.1'"),
+        ({"LOCAL_MODEL": "/no/such.gguf"}, "LOCAL_MODEL is '/no/such.gguf'; allowed is the path of an existing file."),
+        ({"DATA_DIR": "/dev/null/x", "OPENAI_API_KEY": "k"}, "DATA_DIR is '/dev/null/x', which cannot be used"),
+    ],
+)
+def test_nonsense_stops_the_start_with_one_line(tmp_path, environ, told):
+    stopped = run(**{"DATA_DIR": str(tmp_path)} | environ)
+    assert stopped.returncode == 1
+    assert stopped.stdout == ""
+    assert stopped.stderr.startswith("Parley cannot start. ")
+    assert stopped.stderr.count("\n") == 1
+    assert told in stopped.stderr
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        stopped = run(PORT=str(port), DATA_DIR=str(tmp_path), OPENAI_API_KEY="k")
+    assert stopped.returncode == 1
+    assert stopped.stderr == (
+        f"Parley cannot start. Port {port} on 127.0.0.1 is taken by another program. "
+        f"Stop it, or take another port: PORT={port + 1}.\n"
+    )
+
+
+def test_a_folder_in_use_is_one_clear_line(serve, endpoint):
+    server = serve(**endpoint)
+    stopped = run(PORT="0", DATA_DIR=server.settings["DATA_DIR"], OPENAI_API_KEY="k")
+    assert stopped.returncode == 1
+    assert "Another Parley uses the folder" in stopped.stderr
+    assert stopped.stderr.count("\n") == 1
+
+
+def test_the_start_prints_one_line_with_the_address_and_the_model(serve, endpoint, openai):
+    server = serve(**endpoint)
+    assert server.line == f"Parley is at {server.url} and test-model at {openai.base_url} answers.\n"
+    assert urlopen(f"{server.url}/healthz").status == 200
+    assert server.terminate() == 0
+    assert server.process.stdout.read() == ""
+    assert server.process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_normal_stop_settles_what_runs_and_leaves_no_process(serve, endpoint, openai, how):
+    server = serve(**endpoint)
+    visitor = Visitor(server.url)
+    openai.enqueue(Reply([event(chunk("Half an answer")), SILENCE]))
+    visitor.ask("One?")
+    wait_until(lambda: texts(visitor.page()) == ["Half an answer"])
+    started = [server.process.pid, *children(server.process.pid)]
+    server.terminate(how)
+    assert openai.closed_by_client.wait(1)
+    assert not [pid for pid in started if runs(pid)]
+
+    server.start()
+    page = visitor.page()
+    assert statuses(page) == ["interrupted"]
+    assert texts(page) == ["Half an answer"]
+
+
+def test_ctrl_c_reaches_the_whole_group_and_ends_it(serve, endpoint):
+    server = serve(**endpoint)
+    started = [server.process.pid, *children(server.process.pid)]
+    os.killpg(server.process.pid, signal.SIGINT)
+    server.process.wait(20)
+    assert wait_until(lambda: not [pid for pid in started if runs(pid)])
+
+
+def test_kill_9_in_the_middle_of_an_answer_loses_nothing(serve, endpoint, openai):
+    server = serve(**endpoint)
+    visitor = Visitor(server.url)
+    visitor.ask("One?")
+    wait_until(lambda: statuses(visitor.page()) == ["done"])
+    openai.enqueue(Reply([*[step for i in range(200) for step in (event(chunk(f"{i} ")), 0.01)], SILENCE]))
+    visitor.ask("Two?")
+    seen = wait_until(lambda: len(found := texts(visitor.page())) == 2 and len(found[1]) > 100 and found[1])
+    server.kill()
+    assert openai.closed_by_client.wait(3)
+
+    server.start()  # At once, on the same port and folder.
+    page = visitor.page()
+    assert statuses(page) == ["done", "interrupted"]
+    kept = texts(page)[1]
+    assert kept.startswith(seen)
+    assert "".join(f"{i} " for i in range(200)).startswith(kept)
+    assert page.count('class="continue') == 1
+
+    openai.enqueue(Reply.text("and on."))
+    visitor.post(re.findall(r'action="(/[^"]*/continue)"', page)[0])
+    page = wait_until(lambda: "pending" not in statuses(page := visitor.page()) and page)
+    assert texts(page)[1] == kept + "and on."
+    assert statuses(page) == ["done", "done"]
+
+
+def test_kill_9_of_the_worker_alone_is_survived_too(serve, endpoint, openai):
+    server = serve(**endpoint)
+    visitor = Visitor(server.url)
+    openai.enqueue(Reply([event(chunk("Half an answer")), SILENCE]))
+    visitor.ask("One?")
+    wait_until(lambda: texts(visitor.page()) == ["Half an answer"])
+    (worker,) = children(server.process.pid)
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: not runs(worker))
+    page = wait_until(lambda: visitor.page(quietly=True), seconds=20)
+    assert statuses(page) == ["interrupted"]
+    assert texts(page) == ["Half an answer"]
+
+
+def test_many_answers_at_once_are_each_whole(serve, endpoint, openai):
+    server = serve(**endpoint)
+    visitors = [Visitor(server.url) for _ in range(20)]
+    for number, visitor in enumerate(visitors):
+        openai.enqueue(Reply.text(*["word "] * 20, delay=0.01))
+        visitor.ask(f"{number}?")
+    for number, visitor in enumerate(visitors):
+        page = wait_until(lambda visitor=visitor: statuses(page := visitor.page()) == ["done"] and page)
+        assert f">{number}?</div>" in page
+        assert texts(page) == ["word " * 20]
+    assert len(openai.bodies) == 20
+
+
+def test_flask_runs_it_too(tmp_path, endpoint, openai):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environ = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)} | endpoint
+    command = [sys.executable, "-m", "flask", "--app", "webapp", "run", "--debug", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=-3, stderr=-3, start_new_session=True)
+    try:
+        visitor = wait_until(lambda: Visitor.at(f"http://127.0.0.1:{port}"), seconds=30)
+        visitor.ask("One?")
+        page = wait_until(lambda: statuses(page := visitor.page()) == ["done"] and page)
+        assert texts(page) == ["You said: One?"]
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+@pytest.mark.model
+def test_without_a_setting_the_local_model_answers(serve):
+    server = serve()
+    assert re.fullmatch(r"Parley is at \S+ and SmolLM2-135M-Instruct answers, a small local model .*\n", server.line)
+    visitor = Visitor(server.url)
+    page = visitor.page()
+    assert "SmolLM2-135M-Instruct" in page
+    assert "for trying things out" in page
+    assert "OPENAI_API_KEY" in page
+    visitor.ask("What is the capital of China?")
+    page = wait_until(lambda: statuses(page := visitor.page()) == ["done"] and page, seconds=60)
+    assert "Beijing" in texts(page)[0]
+    started = [server.process.pid, *children(server.process.pid)]
+    assert len(started) == 3
+    server.kill()
+    wait_until(lambda: not [pid for pid in started if runs(pid)])
+
+
+@pytest.mark.model
+def test_a_local_model_that_dies_comes_back(serve):
+    server = serve()
+    visitor = Visitor(server.url)
+    visitor.ask("What is the capital of China?")
+    wait_until(lambda: statuses(visitor.page()) == ["done"], seconds=60)
+    (worker,) = children(server.process.pid)[:1]
+    (model,) = children(worker)
+    os.kill(model, signal.SIGKILL)
+    visitor.ask("What is the capital of France?")
+    page = wait_until(lambda: "pending" not in statuses(page := visitor.page()) and page, seconds=60)
+    if statuses(page)[-1] == "failed":  # The question came in the moment of its death.
+        visitor.post(re.findall(r'action="(/[^"]*/retry)"', page)[-1])
+    page = wait_until(lambda: statuses(page := visitor.page()) == ["done", "done"] and page, seconds=60)
+    assert "Paris" in texts(page)[1]
+
+
+@pytest.mark.model
+def test_the_local_models_key_and_ours_are_in_no_process_list(serve):
+    server = serve()
+    visitor = Visitor(server.url)
+    visitor.ask("What is the capital of China?")
+    wait_until(lambda: statuses(visitor.page()) == ["done"], seconds=60)
+    for pid in children(server.process.pid):
+        command = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True).stdout
+        assert re.fullmatch(r"\S*python\S* -m webapp(\.local_model)?\n", command)
