@@ -85,10 +85,14 @@ for (const name of ["htmx:sse:error", "htmx:response:error"]) {
 // --- Scrolling: the page follows the answer only while the reader is at its end ---
 
 let atEnd = true;
+let lastY = 0;
 const end = () => scrollTo({ top: document.documentElement.scrollHeight });
 
 addEventListener("scroll", () => {
-  atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 48;
+  // Only a reader scrolls up; text that grew since the last scroll leaves the end behind, too.
+  if (innerHeight + scrollY >= document.documentElement.scrollHeight - 48) atEnd = true;
+  else if (scrollY < lastY) atEnd = false;
+  lastY = scrollY;
 }, { passive: true });
 new ResizeObserver(() => atEnd && end()).observe(document.body);
 

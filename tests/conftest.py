@@ -161,8 +161,7 @@ class Server:
     def close(self):
         if self.process is None:
             return
-        if self.process.poll() is None:
-            self.terminate()
+        self.kill()
         self.process.stdout.close()
         self.process.stderr.close()
 

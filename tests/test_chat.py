@@ -105,6 +105,7 @@ def test_a_second_question_meanwhile_is_refused_and_stays_in_the_box(chat, opena
         fragment.text.strip()
         == '<p class="notice">An answer is still being written. Wait for it or stop it, then send again.</p>'
     )
+    wait_until(lambda: openai.questions)
     assert openai.questions == ["One?"]
 
 

@@ -358,7 +358,7 @@ def test_the_local_model_knows_the_capital_of_china(visit, serve):
     ask(page, "What is the capital of China?")
     assert "Beijing" in answer(page, "done")
     ask(page, "Write a long story about a fox.")
-    wait_until(lambda: len(text(page)) > 20)
+    wait_until(lambda: page.locator("article.turn").count() == 2 and len(text(page)) > 20)
     page.reload()
     page.locator("#stop").click()
     assert len(answer(page, "stopped")) > 20
