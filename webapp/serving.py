@@ -3,6 +3,8 @@
 import os
 import socket
 from collections.abc import Callable
+from threading import Thread
+from time import sleep
 from types import FrameType
 from typing import Any
 
@@ -12,6 +14,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.ggevent import GeventWorker
 
+DAY = 86_400
 GRACE = 8  # seconds for what still runs when the server is told to stop
 
 
@@ -66,10 +69,18 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         app = self.make_app()
         app.extensions["backend"].start()
+        Thread(target=_sweep, args=(app,), name="sweep", daemon=True).start()
         return app
 
     def run(self) -> None:
         Arbiter(self).run()
+
+
+def _sweep(app: Flask) -> None:
+    """Remove once a day what nobody has used for SESSION_DAYS."""
+    while True:
+        app.extensions["store"].records.remove_expired()
+        sleep(DAY)
 
 
 class _Lifeline:

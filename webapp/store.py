@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Lock
-from time import time
+from time import sleep, time
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -83,13 +83,10 @@ class RecordFiles(BaseCache):
 
     def remove_expired(self) -> None:
         """Delete the records whose time is over, and what a crash left half written."""
-        for path in self.folder.iterdir():
-            try:
-                with path.open("rb") as file:
-                    if path.name.startswith("new-") or int(file.readline()) <= time():
-                        path.unlink()
-            except (OSError, ValueError):
-                continue  # Damaged: it is set aside when somebody asks for it.
+        for path in list(self.folder.iterdir()):
+            sleep(0)  # Let requests go first.
+            if _is_over(path):
+                path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         # A key holds what came in a cookie; its hash is a safe file name and does not give it away.
@@ -101,6 +98,16 @@ class RecordFiles(BaseCache):
         aside = path.with_suffix(f".{new_id()}.damaged")
         path.rename(aside)
         log.error("A record could not be read (%s); it is kept as %s.", error, aside)
+
+
+def _is_over(path: Path) -> bool:
+    try:
+        if path.name.startswith("new-"):
+            return path.stat().st_mtime < time() - DAY
+        with path.open("rb") as file:
+            return int(file.readline()) <= time()
+    except (OSError, ValueError):
+        return False  # Gone, or damaged: it is set aside when somebody asks for it.
 
 
 def _flush_folder(folder: Path) -> None:
