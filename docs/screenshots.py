@@ -21,7 +21,10 @@ ENGLISH = (
     "the beginning of what you send.",
     "Two things help:\n\n  1. Clear the conversation when the subject changes.\n  2. Keep the system prompt short.",
 )
-CHINESE = "每次提问都会把整段对话重新发送一遍：系统提示、之前的问答，以及这一次的问题。\n\n因此对话越长，每个问题花费的 tokens 就越多。换话题时，清空对话即可。"
+CHINESE = (
+    "每次提问都会把整段对话重新发送一遍：系统提示、之前的问答，以及这一次的问题。\n\n"
+    "因此对话越长，每个问题花费的 tokens 就越多。换话题时，清空对话即可。"
+)
 
 
 def main(folder):
