@@ -1,14 +1,21 @@
 import random
 import re
 from html import unescape
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from webapp import create_app
 
 from .conftest import Chat, statuses, texts, wait_until
 from .openai_server import DONE, RESET, SILENCE, Reply, chunk, event
+
+
+def percent_encoded(text):
+    return b"turn=x&question=" + quote(text, errors="surrogatepass").encode()
 
 
 def streamed(events):
@@ -275,6 +282,19 @@ def test_a_form_of_many_parts_is_read_too(chat, openai):
     )
     assert response.status_code == 303
     wait_until(lambda: openai.questions == ["汉字?"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.one_of(st.binary(), st.binary().map(lambda value: b"question=" + value), st.text().map(percent_encoded)),
+    kind=st.sampled_from(
+        ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", "", "x"]
+    ),
+)
+def test_no_body_is_a_server_error(chat, body, kind):
+    response = chat.client.post(f"/conversations/{chat.id}/ask", data=body, content_type=kind)
+    assert response.status_code in (303, 400, 409, 413, 422)
+    chat.post("clear", confirmed="yes")
 
 
 def test_a_body_beyond_all_limits_is_refused(chat):

@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Flask, render_template, request
+from flask import Flask, current_app, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from .conversation import Refused
@@ -33,6 +33,8 @@ def _disk(error: OSError) -> tuple[str, int]:
 
 
 def _unforeseen(error: Exception) -> tuple[str, int]:
+    if current_app.debug:
+        raise error  # For the debugger.
     log.exception("A request failed in a way that nobody foresaw.")
     return _answer(UNFORESEEN, 500)
 

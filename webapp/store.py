@@ -49,6 +49,7 @@ class RecordFiles(BaseCache):
     def __init__(self, folder: Path, lifetime: int):
         super().__init__(lifetime)
         self.folder = folder
+        self.lifetime = lifetime
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def get(self, key: str) -> Any:
@@ -63,8 +64,9 @@ class RecordFiles(BaseCache):
             self.set_aside(key, error)
             return None
 
-    def set(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
-        expiry = int(time()) + self._normalize_timeout(timeout)
+    def set(self, key: str, value: Any, timeout: Any = None) -> bool:
+        """Write a record that lives `timeout` seconds, or for the folder's lifetime."""
+        expiry = int(time()) + int(self.lifetime if timeout is None else timeout)
         with NamedTemporaryFile(dir=self.folder, prefix="new-", delete=False) as file:
             try:
                 file.write(b"%d\n" % expiry + msgspec.json.encode(value))
