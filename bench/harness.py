@@ -24,10 +24,10 @@ class Child:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.line = self.process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+\S*", self.line)
+        line = self.process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+\S*", line)
         if not found:
-            raise SystemExit(f"{module} did not start: {self.line}")
+            raise SystemExit(f"{module} did not start: {line}")
         self.url = found.group(0)
 
     def __enter__(self):
@@ -55,7 +55,7 @@ class Parley(Child):
     """The real server, `python -m webapp`, with a data folder that goes with it."""
 
     def __init__(self, base_url="", model=""):
-        self._folder = TemporaryDirectory(prefix="parley-bench-")
+        self._folder = TemporaryDirectory(prefix="parley-bench-", ignore_cleanup_errors=True)
         settings = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "sk-bench" if base_url else "", "CHAT_MODEL": model}
         super().__init__("webapp", HOST="127.0.0.1", PORT="0", DATA_DIR=self._folder.name, LOCAL_MODEL="", **settings)
 
@@ -64,19 +64,20 @@ class Parley(Child):
         self._folder.cleanup()
 
     def cpu_seconds(self):
-        """Return the CPU time of all its processes so far, or None where there is no /proc."""
+        """Return the CPU time of all its processes so far; 0 where there is no /proc."""
         ticks = 0
         for process in self.processes():
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK") if Path("/proc").is_dir() else None
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory(self):
-        """Return the resident megabytes of each of its processes, the first one first."""
-        sizes = [Path(f"/proc/{process}/status").read_text() for process in self.processes()]
-        return [int(re.search(r"VmRSS:\s+(\d+)", size).group(1)) / 1024 for size in sizes]
+        """Return the resident megabytes of each of its processes, the first one first; none where there is no /proc."""
+        files = [Path(f"/proc/{process}/status").read_text() for process in self.processes()]
+        return [int(re.search(r"VmRSS:\s+(\d+)", file).group(1)) / 1024 for file in files]
 
     def processes(self):
+        """Return the ids of its process and of those below it."""
         found = [self.process.pid] if Path("/proc").is_dir() else []
         for process in found:  # It grows meanwhile.
             found += map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())
@@ -98,15 +99,10 @@ def show(*rows):
     """Print rows of texts and numbers as a table; the first row is its head."""
     texts = [[cell if isinstance(cell, str) else _number(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for row in texts:
-        first, *others = (
-            text.ljust(width) if not i else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        print("  ".join([first, *others]))
+    for first, *others in texts:
+        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
+        print("  ".join([first.ljust(widths[0]), *cells]))
 
 
 def _number(value):
-    if value is None:
-        return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"

@@ -8,6 +8,7 @@ is a stub that answers at once, so that everything measured is Parley's and the 
 
 import argparse
 import re
+from statistics import median
 from time import monotonic, sleep
 
 from playwright.sync_api import sync_playwright
@@ -32,7 +33,7 @@ WATCH = """whole => {
       if (text === whole) times.whole ??= now;
       if (answer && answer.dataset.status !== "pending") {
         document.removeEventListener("htmx:sse:after:message", count);
-        resolve({...times, exact: text === whole});
+        resolve({...times, settled: now, exact: text === whole});
       } else requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
@@ -41,36 +42,28 @@ WATCH = """whole => {
 
 
 def ask(page, order):
-    """Ask as a person does; return milliseconds to the first text and to the whole, and the stream's messages."""
+    """Ask as a person does; return milliseconds to the first text, to the whole and to its end, and the messages."""
     page.fill("textarea[name=question]", str(order))
     page.evaluate(WATCH, order.text)
     page.keyboard.press("Enter")
     times = page.evaluate("watched")
     assert times["exact"], "The page does not show the answer as it was sent."
-    return times["first"] - times["enter"], times["whole"] - times["enter"], times["messages"]
+    return *(times[name] - times["enter"] for name in ("first", "whole", "settled")), times["messages"]
 
 
 def bytes_of_stream(page, order):
     """Return the bytes that an answer's stream takes on the wire, headers and all, and its messages a second."""
     devtools = page.context.new_cdp_session(page)
     devtools.send("Network.enable")
-    streams, sizes = set(), []
-
-    def begin(event):
-        if "/stream" in event["response"]["url"]:
-            streams.add(event["requestId"])
-            sizes.append(event["response"]["encodedDataLength"])
-
-    def receive(event):
-        if event["requestId"] in streams:
-            sizes.append(event["encodedDataLength"])
-
-    devtools.on("Network.responseReceived", begin)
-    devtools.on("Network.dataReceived", receive)
-    first, whole, messages = ask(page, order)
+    responses, received = [], []
+    devtools.on("Network.responseReceived", responses.append)
+    devtools.on("Network.dataReceived", received.append)
+    first, whole, _, messages = ask(page, order)
     page.wait_for_timeout(200)  # The page closes the stream, so that the browser reports no end of it.
     devtools.detach()
-    return sum(sizes), messages / (whole - first) * 1000
+    head = next(event for event in responses if "/stream" in event["response"]["url"])
+    body = sum(event["encodedDataLength"] for event in received if event["requestId"] == head["requestId"])
+    return head["response"]["encodedDataLength"] + body, messages / (whole - first) * 1000
 
 
 def stop(page, stub):
@@ -86,13 +79,16 @@ def stop(page, stub):
 
 
 def clear(page):
+    """Empty the conversation."""
+    if not page.locator(".answer").count():
+        return
     page.once("dialog", lambda dialog: dialog.accept())
     page.click("#clear")
     page.wait_for_selector(".answer", state="detached")
 
 
 def add_turns(page, url, count):
-    """Give the conversation some turns of 100 tokens, as a program would, and open it again."""
+    """Give the conversation turns of 100 tokens, and open it again."""
     requests = page.context.request
     path = re.search(r"/conversations/[\w-]+/ask", requests.get(url).text()).group()
     for seed in range(count):
@@ -102,32 +98,40 @@ def add_turns(page, url, count):
     page.reload()
 
 
+def waits(page, tokens, runs, before=lambda page: None):
+    """Return the medians of the milliseconds to a first text, and to all of an answer given at once and its end."""
+    times = []
+    for _ in range(runs):
+        before(page)
+        first, *_ = ask(page, Order(2, rate=10))
+        before(page)
+        _, whole, settled, _ = ask(page, Order(tokens))
+        times.append((first, whole, settled))
+    return medians(times)
+
+
 def measure(page, stub, parley, arguments):
-    """Print the tables."""
-    at_once = Order(arguments.tokens)
-    rows = [("milliseconds from Enter", "first text", "whole answer")]
-    ask(page, at_once)  # The first answer after the start only warms up.
-    runs = []
-    for _ in range(arguments.runs):
-        clear(page)
-        runs.append(ask(page, at_once)[:2])
-    rows.append((f"{arguments.tokens:,} tokens at once, empty conversation", *medians(runs)))
+    """Print what was found."""
+    tokens, runs = arguments.tokens, arguments.runs
+    waits(page, tokens, 1)  # The first answers after the start only warm up.
+    empty = waits(page, tokens, runs, before=clear)
     clear(page)
     add_turns(page, parley.url, arguments.history)
-    runs = [ask(page, at_once)[:2] for _ in range(arguments.runs)]
-    rows.append((f"the same after {arguments.history} turns", *medians(runs)))
-    show(*rows)
+    show(
+        ("milliseconds from Enter", "first text", f"{tokens:,} tokens at once", "settled"),
+        ("in an empty conversation", *empty),
+        (f"after {arguments.history} turns", *waits(page, tokens, runs)),
+    )
 
     clear(page)
-    stops = [(stop(page, stub),) for _ in range(arguments.runs)]
-    print(f"\nMilliseconds from Stop until the model notices: {medians(stops)[0]:.1f}")
+    print(f"Milliseconds from Stop until the model notices: {median(stop(page, stub) for _ in range(runs)):.1f}")
 
-    clear(page)
-    slow = Order(arguments.tokens, arguments.rate)
-    text = len(slow.text.encode())
-    size, messages = medians([bytes_of_stream(page, slow) for _ in range(min(arguments.runs, 3))])
-    print(f"\n{arguments.tokens:,} tokens at {arguments.rate:g} a second: {text:,} bytes of text,")
-    print(f"{size:,.0f} bytes on the wire ({size / text:.1f} times the text), {messages:.1f} messages a second")
+    slow = Order(tokens, arguments.rate)
+    runs = [bytes_of_stream(page, slow) for _ in range(min(runs, 3))]
+    show(
+        (f"{tokens:,} tokens at {arguments.rate:g} a second", "bytes of text", "on the wire", "messages a second"),
+        ("", len(slow.text.encode()), *medians(runs)),
+    )
 
 
 def main():

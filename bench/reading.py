@@ -30,7 +30,7 @@ def send_answers(listener, tokens):
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with connection, connection.makefile("rb") as file:
-            _, body = read_request(file)
+            body = read_request(file)
             count = PER_WRITE["many" if b'"many"' in body else "one"]
             connection.sendall(HEAD)
             for start in range(0, len(events), count):

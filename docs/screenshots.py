@@ -1,7 +1,7 @@
 """Take the screenshots of the page: `python -m docs.screenshots [FOLDER]`.
 
-Every state in light and dark, on a desk and on a phone, against the tests' own loopback server.
-The README shows the two in docs/images.
+With a folder: every state, in light and dark, on screens of four sizes, against the tests' own loopback
+server. Without one: the README's two, in docs/images, with the local model.
 """
 
 import sys
@@ -27,10 +27,30 @@ CHINESE = (
 )
 
 
-def main(folder):
+def for_the_readme(folder):
+    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
+        server = Server(data)
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
+        try:
+            for name, size, theme in (("desk", (1000, 640), "light"), ("phone", (390, 640), "dark")):
+                page = browser.new_page(
+                    viewport=dict(zip(("width", "height"), size, strict=True)), color_scheme=theme, device_scale_factor=2
+                )
+                page.goto(server.url)
+                for question in ("What is the capital of China?", "What is it famous for? Answer in one sentence."):
+                    page.locator("#question").fill(question)
+                    page.locator("#send").click()
+                    page.locator(f".turn:has-text({question!r}) .answer[data-status=done]").wait_for()
+                page.wait_for_timeout(150)
+                page.screenshot(path=folder / f"{name}.png")
+        finally:
+            server.close()
+
+
+def every_state(folder):
     folder.mkdir(parents=True, exist_ok=True)
     openai = OpenAIServer()
-    settings = {"OPENAI_BASE_URL": openai.base_url, "OPENAI_API_KEY": "sk-test", "CHAT_MODEL": "gpt-5.4-mini"}
+    settings = {"OPENAI_BASE_URL": openai.base_url, "OPENAI_API_KEY": "sk-test", "CHAT_MODEL": "test-model"}
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         server = Server(data, **settings)
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
@@ -86,10 +106,13 @@ def take(page, url, openai, name):
     page.locator("#stop").click()
     page.locator(".answer[data-status=stopped]").wait_for()
     picture("stopped")
-    openai.enqueue(Reply.error(429, "Rate limit reached for gpt-5.4-mini.", headers={"Retry-After": "20"}))
+    openai.enqueue(Reply.error(429, "Rate limit reached for test-model.", headers={"Retry-After": "20"}))
     ask("One more?", "failed")
     picture("failed")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images/all"))
+    if len(sys.argv) > 1:
+        every_state(Path(sys.argv[1]))
+    else:
+        for_the_readme(Path(__file__).parent / "images")

@@ -312,6 +312,21 @@ def test_the_page_stays_at_its_end_while_the_reader_is_there_and_only_then(page,
     wait_until(lambda: distance() < 60)
 
 
+def test_nothing_is_wider_than_a_narrow_phone(visit, server, openai):
+    page = visit(server.url, viewport={"width": 320, "height": 640}, is_mobile=True, has_touch=True)
+    openai.enqueue(Reply([event(chunk("x" * 500 + " 汉字" * 100)), SILENCE]))
+    page.locator("#question").fill("y" * 200)
+    page.locator("#question").press("Enter")
+    assert page.locator("article.turn").count() == 0, "A phone's return key is a new line."
+    page.locator("#send").tap()
+    wait_until(lambda: text(page))
+    page.locator("#model summary").tap()
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    page.locator("#stop").tap()
+    answer(page, "stopped")
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
 def test_without_a_script_everything_can_be_done(visit, server, openai):
     page = visit(server.url, java_script_enabled=False)
     openai.enqueue(Reply([event(chunk("Half ")), 3, event(chunk("an answer")), SILENCE]))

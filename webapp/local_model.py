@@ -150,8 +150,6 @@ def _serve_until_input_ends() -> None:
     params.cache_ram_mib = 256  # The default keeps up to 8 GB of old prompts.
     params.n_predict = LONGEST_ANSWER
     params.sampling.temp = 0.2
-    params.sampling.dry_multiplier = 0.8  # Against going round in circles.
-    params.sampling.dry_allowed_length = 8
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [order["key"]]
