@@ -33,7 +33,7 @@ WATCH = """whole => {
       if (text === whole) times.whole ??= now;
       if (answer && answer.dataset.status !== "pending") {
         document.removeEventListener("htmx:sse:after:message", count);
-        resolve({...times, settled: now, exact: text === whole});
+        resolve({...times, settled: now});
       } else requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
@@ -47,7 +47,7 @@ def ask(page, order):
     page.evaluate(WATCH, order.text)
     page.keyboard.press("Enter")
     times = page.evaluate("watched")
-    assert times["exact"], "The page does not show the answer as it was sent."
+    assert "whole" in times, "The page does not show the answer as it was sent."
     return *(times[name] - times["enter"] for name in ("first", "whole", "settled")), times["messages"]
 
 
@@ -56,8 +56,8 @@ def bytes_of_stream(page, order):
     devtools = page.context.new_cdp_session(page)
     devtools.send("Network.enable")
     responses, received = [], []
-    devtools.on("Network.responseReceived", responses.append)
-    devtools.on("Network.dataReceived", received.append)
+    devtools.on("Network.responseReceived", lambda event: responses.append(event))
+    devtools.on("Network.dataReceived", lambda event: received.append(event))
     first, whole, _, messages = ask(page, order)
     page.wait_for_timeout(200)  # The page closes the stream, so that the browser reports no end of it.
     devtools.detach()
@@ -80,8 +80,6 @@ def stop(page, stub):
 
 def clear(page):
     """Empty the conversation."""
-    if not page.locator(".answer").count():
-        return
     page.once("dialog", lambda dialog: dialog.accept())
     page.click("#clear")
     page.wait_for_selector(".answer", state="detached")
@@ -105,13 +103,11 @@ def waits(page, tokens, runs, before=lambda page: None):
         before(page)
         first, *_ = ask(page, Order(2, rate=10))
         before(page)
-        _, whole, settled, _ = ask(page, Order(tokens))
-        times.append((first, whole, settled))
+        times.append((first, *ask(page, Order(tokens))[1:3]))
     return medians(times)
 
 
 def measure(page, stub, parley, arguments):
-    """Print what was found."""
     tokens, runs = arguments.tokens, arguments.runs
     waits(page, tokens, 1)  # The first answers after the start only warm up.
     empty = waits(page, tokens, runs, before=clear)
@@ -122,10 +118,8 @@ def measure(page, stub, parley, arguments):
         ("in an empty conversation", *empty),
         (f"after {arguments.history} turns", *waits(page, tokens, runs)),
     )
-
     clear(page)
     print(f"Milliseconds from Stop until the model notices: {median(stop(page, stub) for _ in range(runs)):.1f}")
-
     slow = Order(tokens, arguments.rate)
     runs = [bytes_of_stream(page, slow) for _ in range(min(runs, 3))]
     show(

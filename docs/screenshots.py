@@ -37,7 +37,7 @@ def for_the_readme(folder):
                     viewport=dict(zip(("width", "height"), size, strict=True)), color_scheme=theme, device_scale_factor=2
                 )
                 page.goto(server.url)
-                for question in ("What is the capital of China?", "What is it famous for? Answer in one sentence."):
+                for question in ("What is the capital of China?", "And the capital of France?"):
                     page.locator("#question").fill(question)
                     page.locator("#send").click()
                     page.locator(f".turn:has-text({question!r}) .answer[data-status=done]").wait_for()
