@@ -34,7 +34,9 @@ def for_the_readme(folder):
         try:
             for name, size, theme in (("desk", (1000, 640), "light"), ("phone", (390, 640), "dark")):
                 page = browser.new_page(
-                    viewport=dict(zip(("width", "height"), size, strict=True)), color_scheme=theme, device_scale_factor=2
+                    viewport=dict(zip(("width", "height"), size, strict=True)),
+                    color_scheme=theme,
+                    device_scale_factor=2,
                 )
                 page.goto(server.url)
                 for question in ("What is the capital of China?", "And the capital of France?"):
