@@ -82,6 +82,13 @@ def test_an_error_in_the_stream_is_the_providers_own():
         texts(event({"error": "a mere string"}))
 
 
+def test_text_that_comes_together_with_an_error_is_kept():
+    pieces = read(iter([event(chunk("Half")) + event({"error": {"message": "Overloaded"}})]), STREAM, Reply())
+    assert next(pieces) == "Half"
+    with pytest.raises(ServerFailed, match="Overloaded"):
+        next(pieces)
+
+
 @pytest.mark.parametrize(
     "payload",
     [b"<html>", b"{", b"[1]", b'"text"', b'{"choices": 5}', b"[" * 100_000, b'{"choices":[{"delta":"\xff"}]}'],

@@ -8,7 +8,11 @@ from typing import Any
 
 import msgspec
 
-from .llm_errors import BrokenOff, Garbage, from_stream, shown
+from .llm_errors import BrokenOff, Garbage, LLMError, from_stream, shown
+
+
+# A carriage return at the very end may be the first half of a line end.
+LINE_END = re.compile(b"\r\n|\n|\r(?!\n|$)")
 
 
 @dataclass
@@ -48,16 +52,23 @@ def read(pieces: Iterator[bytes], content_type: str, reply: Reply) -> Iterator[s
         yield _whole(b"".join(pieces), content_type, reply)
         return
     done = False
+    failure = None
     halves = _Halves()
     for payloads in _events(pieces):
         texts = []
         for payload in payloads:
-            if payload == b"[DONE]":
-                done = True
+            if done := payload == b"[DONE]":
                 break
-            texts.append(_take(_chunk(payload), reply))
+            try:
+                texts.append(_take(_chunk(payload), reply))
+            except LLMError as error:
+                failure = error
+                break
+        # Text that came together with an error comes first.
         if text := halves.join("".join(texts)):
             yield text
+        if failure:
+            raise failure
         if done:
             break
     if rest := halves.rest():
@@ -71,10 +82,14 @@ def _events(pieces: Iterator[bytes]) -> Iterator[list[bytes]]:
 
     See the HTML standard, 9.2.6. No JSON reply spreads over several `data` lines, so a line is an event.
     """
-    rest = b""
+    unfinished: list[bytes] = []
     for piece in pieces:
-        *lines, rest = re.split(b"\r\n|\n|\r(?!\n|$)", rest + piece)
-        yield [line[5:].strip() for line in lines if line.startswith(b"data:")]
+        unfinished.append(piece)
+        if b"\n" in piece or b"\r" in piece:
+            *lines, rest = LINE_END.split(b"".join(unfinished))
+            unfinished = [rest]
+            yield [line[5:].strip() for line in lines if line.startswith(b"data:")]
+    rest = b"".join(unfinished)
     if rest.startswith(b"data:"):
         yield [rest[5:].strip()]
 
