@@ -10,7 +10,6 @@ import msgspec
 
 from .llm_errors import BrokenOff, Garbage, LLMError, from_stream, shown
 
-
 # A carriage return at the very end may be the first half of a line end.
 LINE_END = re.compile(b"\r\n|\n|\r(?!\n|$)")
 
