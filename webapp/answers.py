@@ -11,8 +11,8 @@ import os
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
-from threading import Condition, Lock, Thread
-from time import monotonic, sleep, time
+from threading import Condition, Event, Lock, Thread
+from time import time
 
 from .backend import Backend
 from .conversation import Answer, Busy, Conversation, Failure, Refused, Status, Turn
@@ -44,7 +44,7 @@ class RunningAnswer:
         self.call = Call()
         self.log_path = log_path
         self.ended = False  # no more text is taken
-        self.settled = False  # and the record has it
+        self.settled = Event()  # and the record has it
         self._text = StringIO()
         self._length = 0
         self._news = Condition(Lock())
@@ -80,13 +80,13 @@ class RunningAnswer:
 
     def mark_settled(self) -> None:
         with self._news:
-            self.settled = True
+            self.settled.set()
             self._news.notify_all()
 
     def wait(self, position: int) -> bool:
         """Wait for text behind a position or for the end; False if neither came within a heartbeat."""
         with self._news:
-            return self._news.wait_for(lambda: self._length > position or self.settled, HEARTBEAT)
+            return self._news.wait_for(lambda: self._length > position or self.settled.is_set(), HEARTBEAT)
 
 
 class Answers:
@@ -146,15 +146,14 @@ class Answers:
         running = self._running.get(answer_id)
         while running is not None:
             heard = running.wait(position)
-            began = monotonic()
             while piece := running.read(position, PIECE):
                 position += len(piece)
                 yield position, piece
-            if running.settled:
-                return
             if not heard:
                 yield position, ""
-            sleep(max(0.0, 1 / UPDATES_PER_SECOND - (monotonic() - began)))
+            if running.settled.is_set():
+                return
+            running.settled.wait(1 / UPDATES_PER_SECOND)  # Text waits for the next update, the end does not.
 
     def stop(self, conversation: Conversation) -> None:
         """End the pending answer of a conversation, if there is one, and keep what came."""

@@ -68,12 +68,18 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         app = self.make_app()
+        # A slow disk must not stop the other greenlets, so that a record is written in a real thread.
+        app.extensions["store"].records.off_loop = _in_a_thread
         app.extensions["backend"].start()
         Thread(target=_sweep, args=(app,), name="sweep", daemon=True).start()
         return app
 
     def run(self) -> None:
         Arbiter(self).run()
+
+
+def _in_a_thread(function: Callable[..., None], *arguments: Any) -> None:
+    gevent.get_hub().threadpool.apply(function, arguments)
 
 
 def _sweep(app: Flask) -> None:

@@ -12,12 +12,11 @@ for a missing one, and either way a conversation would be gone without a word.
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from threading import Lock
 from time import sleep, time
 from typing import Any
@@ -50,6 +49,9 @@ class RecordFiles(BaseCache):
         super().__init__(lifetime)
         self.folder = folder
         self.lifetime = lifetime
+        # How a write is done, which waits for the disk. A server whose requests share one thread puts
+        # something here that waits in another one.
+        self.off_loop: Callable[..., None] = lambda write, *arguments: write(*arguments)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def get(self, key: str) -> Any:
@@ -67,16 +69,7 @@ class RecordFiles(BaseCache):
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         """Write a record that lives `timeout` seconds, or for the folder's lifetime."""
         expiry = int(time()) + int(self.lifetime if timeout is None else timeout)
-        with NamedTemporaryFile(dir=self.folder, prefix="new-", delete=False) as file:
-            try:
-                file.write(b"%d\n" % expiry + msgspec.json.encode(value))
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(file.name, self._path(key))
-            except BaseException:
-                os.unlink(file.name)
-                raise
-        _flush_folder(self.folder)
+        self.off_loop(_write, self._path(key), b"%d\n" % expiry + msgspec.json.encode(value))
         return True
 
     def delete(self, key: str) -> bool:
@@ -112,13 +105,23 @@ def _is_over(path: Path) -> bool:
         return False  # Gone, or damaged: it is set aside when somebody asks for it.
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make a rename in a folder last through a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _write(path: Path, content: bytes) -> None:
+    """Write a file so that after a crash or a loss of power the old or the new one is there, whole."""
+    new = path.with_name(f"new-{new_id()}")
     try:
-        os.fsync(descriptor)
+        with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
     finally:
-        os.close(descriptor)
+        os.close(folder)
 
 
 class Store:
