@@ -70,6 +70,10 @@ class Chat:
     def conversation_id(self):
         return re.search(r"/conversations/([\w-]+)/ask", self.page()).group(1)
 
+    def cookie(self):
+        name = self.client.application.config["SESSION_COOKIE_NAME"]
+        return f"{name}={self.client.get_cookie(name).value}"
+
     def post(self, path, htmx=False, **form):
         headers = {"HX-Request": "true"} if htmx else {}
         return self.client.post(f"/conversations/{self.id}/{path}", data=form, headers=headers)

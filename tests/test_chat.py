@@ -379,7 +379,7 @@ def test_cutting_the_connection_anywhere_loses_nothing_and_doubles_nothing(chat,
     page = chat.page()
     shown = unescape(texts(page)[0])
     url = live + unescape(re.search(r'hx-sse:connect="([^"]+)"', page).group(1))
-    cookie = {"Cookie": f"parley={chat.client.get_cookie('parley').value}"}
+    cookie = {"Cookie": chat.cookie()}
     position = {}
     for _ in range(50):
         with urlopen(Request(url, headers=cookie | position)) as response:
@@ -398,7 +398,7 @@ def test_the_stream_of_a_cleared_answer_just_ends(chat, live, openai):
     openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
     chat.ask("One?")
     url = live + unescape(re.search(r'hx-sse:connect="([^"]+)"', chat.page()).group(1))
-    with urlopen(Request(url, headers={"Cookie": f"parley={chat.client.get_cookie('parley').value}"})) as response:
+    with urlopen(Request(url, headers={"Cookie": chat.cookie()})) as response:
         chat.post("clear", confirmed="yes")
         assert response.read().endswith(b"event: end\ndata:\n\n")
 

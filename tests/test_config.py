@@ -43,7 +43,8 @@ def test_an_endpoint_alone_needs_neither_key_nor_model():
         ("OPENAI_BASE_URL", "ftp://localhost/v1", "an address such as"),
         ("OPENAI_BASE_URL", "http://[::1/v1", "an address such as"),
         ("OPENAI_BASE_URL", "http://localhost:port/v1", "an address such as"),
-        ("LOCAL_MODEL", "/no/such.gguf", "the path of an existing file"),
+        ("LOCAL_MODEL", "/no/such.gguf", "the path of a model file"),
+        ("LOCAL_MODEL", __file__, "the path of a model file"),
         ("ALLOW_ANYONE", "yes", "0 or 1"),
         ("ANSWER_TIMEOUT", "0", "a whole number from 1"),
         ("MAX_QUESTION_CHARS", "many", "a whole number from 1"),
@@ -61,9 +62,25 @@ def test_beyond_this_machine_it_wants_to_be_told_that_anyone_may_come():
     assert config.read({"HOST": "0.0.0.0", "ALLOW_ANYONE": "1"})["HOST"] == "0.0.0.0"
 
 
-def test_a_local_model_beside_an_endpoint_is_refused():
+def test_a_local_model_beside_an_endpoint_is_refused(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    assert config.read({"LOCAL_MODEL": str(tmp_path / "model.gguf")})["LOCAL_MODEL"] == tmp_path / "model.gguf"
     with pytest.raises(config.SettingError, match="one or the other"):
-        config.read({"LOCAL_MODEL": __file__, "OPENAI_API_KEY": "sk-test"})
+        config.read({"LOCAL_MODEL": str(tmp_path / "model.gguf"), "OPENAI_API_KEY": "sk-test"})
+
+
+@pytest.mark.parametrize("key", ["sk-…", "sk 1", "sk-1\n"])
+def test_a_key_that_cannot_be_one_is_refused_and_not_repeated(key):
+    with pytest.raises(config.SettingError, match="OPENAI_API_KEY is not one that can be used") as refused:
+        config.read({"OPENAI_API_KEY": key})
+    assert key not in str(refused.value)
+
+
+def test_an_env_file_that_is_no_text_is_refused(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_bytes("PORT=8001".encode("utf-16"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(config.SettingError, match=r"\.env cannot be read"):
+        config.read()
 
 
 def test_the_environment_wins_over_the_env_file(tmp_path, monkeypatch):

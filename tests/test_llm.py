@@ -48,6 +48,8 @@ def test_a_question_is_one_request_with_just_what_was_set(llm, openai):
         (Reply.error(400, "Unsupported parameter"), "RequestRejected", "Unsupported parameter"),
         (Reply.error(500, "The server had an error"), "ServerFailed", "had an error"),
         (Reply([b"<html><h1>Bad gateway</h1>"], 502, "text/html"), "ServerFailed", "^Bad gateway$"),
+        (Reply([b"<head><title>502</title></head><h1>a &amp; b</h1>"], 502, "text/html"), "ServerFailed", "^a & b$"),
+        (Reply.error(400, "x" * 20_000), "RequestRejected", "^x{4000}$"),
         (Reply([b""], 503, "text/plain"), "ServerFailed", "HTTP status 503"),
         (Reply([b'{"detail":"Not Found"}'], 404, "application/json"), "ModelUnknown", "^Not Found$"),
         (Reply([b'{"error":"model not found"}'], 404, "application/json"), "ModelUnknown", "^model not found$"),

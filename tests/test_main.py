@@ -60,7 +60,10 @@ def test_help_names_every_setting():
         ({"PORT": "http"}, "PORT is 'http'; allowed is a whole number from 0 to 65,535."),
         ({"HOST": "0.0.0.0"}, "Set ALLOW_ANYONE=1"),
         ({"HOST": "192.0.2.1", "ALLOW_ANYONE": "1", "OPENAI_API_KEY": "k"}, "It cannot listen on HOST '192.0.2.1'"),
-        ({"LOCAL_MODEL": "/no/such.gguf"}, "LOCAL_MODEL is '/no/such.gguf'; allowed is the path of an existing file."),
+        (
+            {"LOCAL_MODEL": "/no/such.gguf"},
+            "LOCAL_MODEL is '/no/such.gguf'; allowed is the path of a model file in GGUF format.",
+        ),
         ({"DATA_DIR": "/dev/null/x", "OPENAI_API_KEY": "k"}, "DATA_DIR is '/dev/null/x', which cannot be used"),
     ],
 )
@@ -119,12 +122,14 @@ def test_a_normal_stop_settles_what_runs_and_leaves_no_process(serve, endpoint, 
     assert texts(page) == ["Half an answer"]
 
 
-def test_ctrl_c_reaches_the_whole_group_and_ends_it(serve, endpoint):
+@pytest.mark.parametrize("time", range(3))
+def test_ctrl_c_reaches_the_whole_group_and_ends_it_quietly(serve, endpoint, time):
     server = serve(**endpoint)
     started = [server.process.pid, *children(server.process.pid)]
     os.killpg(server.process.pid, signal.SIGINT)
-    server.process.wait(20)
+    assert server.process.wait(20) == 0
     assert wait_until(lambda: not [pid for pid in started if runs(pid)])
+    assert server.process.stderr.read() == ""
 
 
 def test_kill_9_in_the_middle_of_an_answer_loses_nothing(serve, endpoint, openai):

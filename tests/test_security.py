@@ -1,5 +1,7 @@
 import pytest
 
+from webapp import create_app
+
 from .conftest import wait_until
 
 
@@ -26,6 +28,25 @@ def test_a_change_that_another_site_asks_for_is_refused(chat, openai, headers, s
         assert openai.bodies == []
     else:
         wait_until(lambda: openai.bodies)
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "status"),
+    [
+        ({}, "localhost:8000", 200),
+        ({}, "127.0.0.1", 200),
+        ({}, "[::1]:8000", 200),
+        ({}, "evil.example", 403),
+        ({}, "127.0.0.1.evil.example", 403),
+        ({"ALLOWED_HOSTS": ("chat.example",)}, "chat.example", 200),
+        ({"ALLOWED_HOSTS": ("chat.example",)}, "localhost", 200),
+        ({"ALLOWED_HOSTS": ("chat.example",)}, "evil.example", 403),
+        ({"HOST": "0.0.0.0"}, "chat.example", 200),
+    ],
+)
+def test_only_its_own_names_are_answered(config, settings, host, status):
+    with create_app({**config, **settings}).test_client() as client:
+        assert client.get("/", headers={"Host": host}).status_code == status
 
 
 @pytest.mark.parametrize("path", ["/", "/static/style.css", "/healthz", "/nowhere"])

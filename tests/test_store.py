@@ -3,9 +3,11 @@ from time import time
 
 import pytest
 
-from webapp import store
+from webapp import create_app, store
 from webapp.conversation import Answer, Conversation, Refused, Turn, Unknown
 from webapp.store import RecordFiles, Store
+
+from .conftest import Chat
 
 
 @pytest.fixture
@@ -148,17 +150,30 @@ def test_the_session_is_written_once_and_again_only_after_a_day(client, app, mon
 
 def test_the_sessions_cookie_is_no_scripts_and_no_other_sites(client):
     cookie = client.get("/").headers["Set-Cookie"]
-    assert cookie.startswith("parley=")
+    assert cookie.startswith("parley-")
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
 
 
 @pytest.mark.parametrize("sid", ["../../etc/passwd", "x" * 3000, "%00", "汉"])
 def test_a_made_up_session_id_gets_a_new_session(client, sid):
-    client.set_cookie("parley", sid)
+    client.set_cookie(client.application.config["SESSION_COOKIE_NAME"], sid)
     response = client.get("/")
     assert response.status_code == 200
     assert sid not in response.headers["Set-Cookie"]
+
+
+def test_two_servers_on_one_host_do_not_take_each_others_visitors(config, tmp_path):
+    first, second = (create_app({**config, "DATA_DIR": tmp_path / name}) for name in ("first", "second"))
+    chat = Chat(first.test_client())
+    Chat(second.test_client())
+    cookie = chat.client.get_cookie(first.config["SESSION_COOKIE_NAME"])
+    other = second.test_client()
+    other.set_cookie(cookie.key, cookie.value)
+    response = other.get("/")
+    assert not response.headers["Set-Cookie"].startswith(f"{cookie.key}=")
+    again = create_app({**config, "DATA_DIR": tmp_path / "first"})
+    assert again.config["SESSION_COOKIE_NAME"] == cookie.key
 
 
 def test_a_visitor_whose_conversation_is_gone_gets_an_empty_one(chat, app):

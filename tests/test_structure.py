@@ -15,7 +15,7 @@ ALLOWED = {
     "config": set(),
     "conversation": set(),
     "markdown": set(),
-    "security": set(),
+    "security": {"config"},
     "local_model": set(),
     "llm_errors": set(),
     "reply": {"llm_errors"},

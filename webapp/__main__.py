@@ -29,7 +29,9 @@ def main() -> None:
     )
     parser.add_argument("--version", action="version", version=f"Parley {__version__}")
     parser.add_argument(
-        "--wants-local-model", action="store_true", help="exit with 0 if the local model would answer, with 1 if not"
+        "--wants-local-model",
+        action="store_true",
+        help=argparse.SUPPRESS,  # for the Makefile: 0 is yes, 1 is no
     )
     arguments = parser.parse_args()
     try:
@@ -45,10 +47,14 @@ def serve(values: Mapping[str, Any]) -> None:
     """Serve until a signal ends it. Raises what `main` tells in one line."""
     local = config.wants_local_model(values)
     path = (values["LOCAL_MODEL"] or find()) if local else None
+    folder = values["DATA_DIR"]
     try:
-        store.hold(values["DATA_DIR"])
+        store.hold(folder)
+        for part in ("records", "answers"):
+            (folder / part).mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
-        raise CannotStart(f"DATA_DIR is {str(values['DATA_DIR'])!r}, which cannot be used: {error.strerror}.") from None
+        reason = "it or a part of it is not a folder" if isinstance(error, FileExistsError) else error.strerror
+        raise CannotStart(f"DATA_DIR is {str(folder)!r}, which cannot be used: {reason}.") from None
     listener = listen(values["HOST"], values["PORT"])
     host = f"[{values['HOST']}]" if ":" in values["HOST"] else values["HOST"]
     if path:

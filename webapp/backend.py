@@ -27,7 +27,7 @@ class Backend:
         self._name: str | None = self.local.name if self.local else config["CHAT_MODEL"]
         self._system_prompt = config["SYSTEM_PROMPT"]
         self._guard = Lock()
-        self._started = False
+        self.finds_model = self._name is None
         self.looking = False  # for the endpoint's first model
         self.llm = LLM(
             self._endpoint, connect_timeout=config["CONNECT_TIMEOUT"], answer_timeout=config["ANSWER_TIMEOUT"]
@@ -45,15 +45,14 @@ class Backend:
 
     def start(self) -> None:
         """Load the local model, or find out which model the endpoint has; returns at once."""
-        with self._guard:
-            if self._started:
-                return
-            self._started = True
         if self.local:
             self.local.start()
-        elif not self._name:
+            return
+        with self._guard:
+            if self._name or self.looking:
+                return
             self.looking = True
-            Thread(target=self._look, name="first-model", daemon=True).start()
+        Thread(target=self._look, name="first-model", daemon=True).start()
 
     def stop(self) -> None:
         if self.local:

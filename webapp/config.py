@@ -5,6 +5,7 @@ environment wins. An empty value counts as not set, except where empty means som
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,11 +30,25 @@ def _path(value: str) -> Path:
     return Path(value).expanduser().absolute()
 
 
-def _file(value: str) -> Path:
+def _gguf(value: str) -> Path:
     path = _path(value)
-    if not path.is_file():
-        raise ValueError("the path of an existing file")
-    return path
+    try:
+        with path.open("rb") as file:
+            if file.read(4) == b"GGUF":
+                return path
+    except OSError:
+        pass
+    raise ValueError("the path of a model file in GGUF format")
+
+
+def _key(value: str) -> str:
+    if not re.fullmatch("[!-~]+", value):
+        raise ValueError("a key as the provider shows it: letters, digits and signs of ASCII, without blanks")
+    return value
+
+
+def _hosts(value: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in value.split(",") if name.strip())
 
 
 def _url(value: str) -> str:
@@ -69,6 +84,7 @@ class Setting(NamedTuple):
     why: str
     parse: Callable[[str], Any] = _text
     empty_means_something: bool = False
+    secret: bool = False
 
 
 SETTINGS = (
@@ -80,7 +96,14 @@ SETTINGS = (
         "1 lets the server listen beyond this machine: whoever reaches it spends your key.",
         _yes_or_no,
     ),
-    Setting("OPENAI_API_KEY", None, "The key for the endpoint. Set it, and the endpoint answers."),
+    Setting(
+        "ALLOWED_HOSTS",
+        None,
+        "Names under which the page may be asked for, with commas. Not set: on loopback only loopback's own, "
+        "beyond it any.",
+        _hosts,
+    ),
+    Setting("OPENAI_API_KEY", None, "The key for the endpoint. Set it, and the endpoint answers.", _key, secret=True),
     Setting(
         "OPENAI_BASE_URL",
         None,
@@ -99,7 +122,7 @@ SETTINGS = (
         "What every request begins with. Set to nothing, no system prompt is sent.",
         empty_means_something=True,
     ),
-    Setting("LOCAL_MODEL", None, "Another GGUF file for the local model to answer from.", _file),
+    Setting("LOCAL_MODEL", None, "Another GGUF file for the local model to answer from.", _gguf),
     Setting(
         "LOCAL_CONTEXT_TOKENS",
         "8192",
@@ -140,10 +163,17 @@ def read(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     `environ` stands for the environment and the `.env` file together. Raises SettingError.
     """
     if environ is None:
-        environ = {name: value or "" for name, value in dotenv_values(".env").items()} | dict(os.environ)
+        environ = _env_file() | dict(os.environ)
     values = {setting.name: _value(setting, environ) for setting in SETTINGS}
     _check_together(values)
     return values
+
+
+def _env_file() -> dict[str, str]:
+    try:
+        return {name: value or "" for name, value in dotenv_values(".env").items()}
+    except (UnicodeDecodeError, OSError) as error:
+        raise SettingError(f"The file .env cannot be read as text in UTF-8: {error}.") from None
 
 
 def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
@@ -155,7 +185,8 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
     try:
         return setting.parse(given)
     except ValueError as allowed:
-        raise SettingError(f"{setting.name} is {given!r}; allowed is {allowed}.") from None
+        value = "not one that can be used" if setting.secret else repr(given)
+        raise SettingError(f"{setting.name} is {value}; allowed is {allowed}.") from None
 
 
 def _check_together(values: dict[str, Any]) -> None:

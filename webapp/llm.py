@@ -1,5 +1,6 @@
 """The only module that imports the openai package: calls to the endpoint, and how to end them."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -159,7 +160,8 @@ class _Telling:
             case openai.APIConnectionError() if isinstance(error.__cause__, BROKEN):
                 return BrokenOff("The endpoint closed the connection without an answer.")
             case openai.APIConnectionError():
-                return Unreachable(f"No connection to {self.endpoint.base_url}: {error.__cause__ or error}")
+                reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error.__cause__ or error))
+                return Unreachable(f"No connection to {self.endpoint.base_url}: {reason}")
             case httpx2.TransportError() | OSError():
                 return BrokenOff("The connection to the model broke off in the middle of the answer.")
             case openai.OpenAIError() | httpx2.HTTPError() | httpx2.InvalidURL() | UnicodeError():

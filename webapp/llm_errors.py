@@ -16,12 +16,14 @@ LLMError
 └── Stopped            we closed the call ourselves
 """
 
+import html
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
+LONGEST = 4000  # characters of a provider's message that are kept
 SHOWN = 600  # characters of a reply that makes no sense
 
 
@@ -110,7 +112,7 @@ def _error(message: str, details: dict[str, Any], status: int | None, retry_afte
     else:
         by_status: dict[int, type[LLMError]] = {401: KeyRejected, 403: KeyRejected, 404: ModelUnknown, 429: RateLimited}
         kind = by_status.get(status, RequestRejected)
-    return kind(message, status, retry_after)
+    return kind(message[:LONGEST], status, retry_after)
 
 
 OVERFLOW = re.compile(
@@ -141,5 +143,5 @@ def from_stream(error: Any) -> LLMError:
 
 def shown(text: str) -> str:
     """Return the beginning of a reply that nobody expected, without its HTML tags."""
-    plain = re.sub(r"(?s)<(style|script)\b.*?</\1>|<[^>]*>", " ", text[: 20 * SHOWN])
-    return " ".join(plain.split())[:SHOWN]
+    plain = re.sub(r"(?s)<(head|style|script)\b.*?</\1>|<[^>]*>", " ", text[: 20 * SHOWN])
+    return " ".join(html.unescape(plain).split())[:SHOWN]

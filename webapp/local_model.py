@@ -56,6 +56,7 @@ class LocalModel:
         self._address: tuple[str, str] | None = None  # base URL and key
         self._process: subprocess.Popen[bytes] | None = None
         self._watched = False
+        self._stopped = False
         self._failure = ""
 
     @property
@@ -77,7 +78,8 @@ class LocalModel:
         with self._changed:
             while self._address is None:
                 if self._failure:
-                    raise LocalModelError(self._failure)
+                    failure, self._failure = self._failure, ""  # The next question may try again.
+                    raise LocalModelError(failure)
                 if not self._changed.wait(deadline - monotonic()):
                     raise LocalModelError("The local model is still loading. Try again in a moment.")
             return self._address
@@ -85,7 +87,7 @@ class LocalModel:
     def stop(self) -> None:
         """End the model's process for good."""
         with self._guard:
-            self._watched = True
+            self._stopped = self._watched = True
             self._set(None, "The server is stopping.")
             if self._process is not None:
                 self._process.kill()
@@ -97,19 +99,18 @@ class LocalModel:
 
     def _watch(self) -> None:
         failures = 0
-        while not self._failure:
+        while failures < 3:
             began = monotonic()
             code = self._serve()
-            if self._failure:
-                return  # stop() was called.
+            if self._stopped:
+                return
             self._set(None)
             # A process that served for a while is simply started again; one that never gets there is not.
             failures = 0 if monotonic() - began > 10 else failures + 1
-            log.warning("The local model's process ended (code %s); starting it again.", code)
-            if failures == 3:
-                self._set(None, f"The local model does not start from {self.path}. What it says is in {self.log_file}.")
-                log.error(self._failure)
+            log.warning("The local model's process ended (code %s).", code)
             sleep(0.2)
+        self._watched = False
+        self._set(None, f"The local model does not start from {self.path}. What it says is in {self.log_file}.")
 
     def _serve(self) -> int:
         """Run the child until it ends, and return its exit code."""

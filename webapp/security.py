@@ -2,7 +2,9 @@
 
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, current_app, request
+
+from .config import LOOPBACK
 
 POLICY = "; ".join(
     (
@@ -31,8 +33,23 @@ def init_app(app: Flask) -> None:
     """Hook in, and limit the size of what is accepted to the longest question."""
     limit = app.config["MAX_QUESTION_CHARS"] * BYTES_PER_CHARACTER + FORM_OVERHEAD
     app.config.update(MAX_CONTENT_LENGTH=limit, MAX_FORM_MEMORY_SIZE=limit)
+    app.before_request(refuse_other_names)
     app.before_request(refuse_other_sites)
     app.after_request(set_headers)
+
+
+def refuse_other_names() -> None:
+    """Refuse a request for a name that is not ours.
+
+    A website whose name suddenly points to this machine (DNS rebinding) is the same site to a browser;
+    only the name in `Host` tells.
+    """
+    allowed = current_app.config["ALLOWED_HOSTS"]
+    if allowed is None and current_app.config["HOST"] not in LOOPBACK:
+        return
+    name = urlsplit(f"//{request.host}").hostname
+    if name not in (*LOOPBACK, *(allowed or ())):
+        abort(403, f"This server does not answer to the name {name!r}. ALLOWED_HOSTS can add it.")
 
 
 def refuse_other_sites() -> None:

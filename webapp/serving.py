@@ -21,21 +21,29 @@ GRACE = 8  # seconds for what still runs when the server is told to stop
 class Worker(GeventWorker):  # type: ignore[misc]
     """Settles the running answers before it ends, however it is told to."""
 
+    ending = False
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._settle_then(super().handle_exit, sig, frame)
+        """On SIGTERM: settle, and let requests come to their end."""
+        self._settle_then(lambda: setattr(self, "alive", False))
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        self._settle_then(super().handle_quit, sig, frame)
+        """On Ctrl-C: settle, let the pages hear of it, and end."""
+        self._settle_then(lambda: (gevent.sleep(0.2), os._exit(0)))
 
-    def _settle_then(self, end: Callable[[int, FrameType | None], Any], sig: int, frame: FrameType | None) -> None:
-        # In a greenlet of its own: a signal handler must not wait, and settling waits for locks and disks.
+    def _settle_then(self, end: Callable[[], object]) -> None:
+        if self.ending:
+            return  # Ctrl-C arrives twice, from the terminal and from the master.
+        self.ending = True
+
         def settle() -> None:
             try:
                 self.wsgi.extensions["answers"].shut_down()
                 self.wsgi.extensions["backend"].stop()
             finally:
-                end(sig, frame)
+                end()
 
+        # In a greenlet of its own: a signal handler must not wait, and settling waits for locks and disks.
         gevent.spawn(settle)
 
 

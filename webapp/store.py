@@ -12,6 +12,7 @@ for a missing one, and either way a conversation would be gone without a word.
 import fcntl
 import logging
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -189,7 +190,8 @@ def init_app(app: Flask) -> None:
         SESSION_TYPE="cachelib",
         SESSION_CACHELIB=records,
         SESSION_KEY_PREFIX="session:",
-        SESSION_COOKIE_NAME="parley",
+        # Browsers tell cookies apart by host alone: another Parley, on another port, has other visitors.
+        SESSION_COOKIE_NAME=f"parley-{_installation(app.config['DATA_DIR'])}",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=lifetime,
@@ -197,6 +199,16 @@ def init_app(app: Flask) -> None:
         SESSION_REFRESH_EACH_REQUEST=False,
     )
     Session(app)
+
+
+def _installation(folder: Path) -> str:
+    """Return a name for this data folder, which it keeps."""
+    path = folder / "installation"
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        _write(path, secrets.token_hex(4).encode())
+        return path.read_text().strip()
 
 
 def current() -> Store:
