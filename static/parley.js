@@ -4,6 +4,7 @@
 const conversation = () => /** @type {HTMLElement} */ (document.getElementById("conversation"));
 const composer = /** @type {HTMLFormElement} */ (document.getElementById("composer"));
 const question = /** @type {HTMLTextAreaElement} */ (document.getElementById("question"));
+const notice = /** @type {HTMLElement} */ (document.getElementById("notice"));
 const touch = matchMedia("(pointer: coarse)");
 
 document.documentElement.classList.add("scripted");
@@ -17,6 +18,14 @@ question.addEventListener("keydown", (event) => {
   if (touch.matches) return; // A phone's return key is a new line; Send is the button.
   event.preventDefault();
   composer.requestSubmit();
+});
+
+// A draft outlives a reload, in this tab.
+const draft = `draft ${composer.action}`;
+question.value ||= sessionStorage.getItem(draft) ?? "";
+question.addEventListener("input", () => {
+  sessionStorage.setItem(draft, question.value);
+  notice.replaceChildren();
 });
 
 /** Let the box grow with its text, where CSS alone does not (`field-sizing`). */
@@ -39,6 +48,7 @@ composer.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
   if (event.target !== composer || event.detail.ctx.response.status >= 400) return;
   // What was typed while the question was on its way stays.
   if (question.value.startsWith(sent)) question.value = question.value.slice(sent.length);
+  sessionStorage.setItem(draft, question.value);
   grow();
   atEnd = true;
 });
@@ -56,8 +66,34 @@ document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {
   if (event.detail.ctx?.request.method === "POST" && !event.detail.ctx.response) {
     const note = /** @type {HTMLTemplateElement} */ (document.getElementById("unreachable"));
-    document.getElementById("notice")?.replaceChildren(note.content.cloneNode(true));
+    notice.replaceChildren(note.content.cloneNode(true));
   }
+});
+
+// The box keeps the focus that would go with Stop.
+document.addEventListener("htmx:before:swap", (/** @type {any} */ event) => {
+  const goes = event.detail.tasks.some((/** @type {any} */ task) => task.target?.id === "actions");
+  if (goes && document.activeElement?.id === "stop") question.focus();
+});
+
+// --- The model's box ---
+
+const model = () => document.querySelector("#model details");
+document.addEventListener("click", (event) => {
+  if (!model()?.contains(/** @type {Node} */ (event.target))) model()?.removeAttribute("open");
+});
+document.addEventListener("keydown", (event) => event.key === "Escape" && model()?.removeAttribute("open"));
+
+// --- A lost connection ---
+
+document.addEventListener("htmx:sse:error", (/** @type {any} */ event) => {
+  event.target.dataset.followed ??= event.target.textContent;
+  event.target.textContent = event.target.dataset.lost;
+});
+document.addEventListener("htmx:sse:after:connection", (/** @type {any} */ event) => {
+  if (!event.target.dataset.followed) return;
+  event.target.textContent = event.target.dataset.followed;
+  notice.replaceChildren();
 });
 
 // --- Other tabs ---

@@ -9,7 +9,9 @@ def test_an_unknown_page_says_so_and_leads_back(client):
 
 
 def test_reading_what_only_changes_is_refused(chat):
-    assert chat.client.get(f"/conversations/{chat.id}/clear").status_code == 405
+    response = chat.client.get(f"/conversations/{chat.id}/ask")
+    assert response.status_code == 405
+    assert "takes only what a form sends" in response.text
 
 
 @pytest.mark.parametrize("htmx", [False, True])

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from webapp.config import SETTINGS
+from webapp.local_model import find
 
 from .conftest import ROOT, statuses, texts, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
@@ -234,6 +235,21 @@ def test_a_local_model_that_dies_comes_back(serve):
         visitor.post(re.findall(r'action="(/[^"]*/retry)"', page)[-1])
     page = wait_until(lambda: statuses(page := visitor.page()) == ["done", "done"] and page, seconds=60)
     assert "Paris" in texts(page)[1]
+
+
+@pytest.mark.model
+def test_a_model_file_that_does_not_load_is_told_in_the_turn_and_tried_again(serve, tmp_path):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF, but no model")
+    visitor = Visitor(serve(LOCAL_MODEL=str(broken)).url)
+    visitor.ask("One?")
+    page = wait_until(lambda: statuses(page := visitor.page()) == ["failed"] and page, seconds=60)
+    assert f"The local model does not start from {broken}." in page
+    assert "local-model.log" in page
+    broken.unlink()
+    broken.symlink_to(find())
+    visitor.post(re.findall(r'action="(/[^"]*/retry)"', page)[0])
+    wait_until(lambda: statuses(visitor.page()) == ["done"], seconds=60)
 
 
 @pytest.mark.model

@@ -248,11 +248,45 @@ def test_a_question_that_reaches_no_server_stays_in_the_box(visit, page, server,
     visit.problems.clear()
 
 
+def test_a_draft_survives_a_reload_and_goes_when_it_is_sent(page):
+    page.locator("#question").fill("Not sent yet")
+    page.reload()
+    assert box(page) == "Not sent yet"
+    page.locator("#question").press("Enter")
+    answer(page, "done")
+    page.reload()
+    assert box(page) == ""
+
+
+def test_the_box_has_the_focus_when_an_answer_ends_while_stop_had_it(page, openai):
+    openai.enqueue(
+        Reply([event(chunk("Half")), 0.5, event(chunk(" and half")), 0.5, event(chunk(finish="stop")), DONE])
+    )
+    ask(page, "One?")
+    wait_until(lambda: text(page) == "Half")
+    page.locator("#stop").focus()
+    wait_until(lambda: text(page) == "Half and half")
+    assert page.evaluate("document.activeElement.id") == "stop"
+    answer(page, "done")
+    wait_until(lambda: page.evaluate("document.activeElement.id") == "question")
+
+
+def test_the_models_box_opens_and_closes(page):
+    page.locator("#model summary").click()
+    assert page.locator(".model-more").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator(".model-more").is_visible()
+    page.locator("#model summary").click()
+    page.locator(".greeting").click()
+    assert not page.locator(".model-more").is_visible()
+
+
 def test_a_server_killed_in_mid_answer_and_started_again_is_followed_by_the_open_page(visit, page, server, openai):
     openai.enqueue(Reply([event(chunk("Half an answer")), SILENCE]))
     ask(page, "One?")
     wait_until(lambda: text(page) == "Half an answer")
     server.kill()
+    wait_until(lambda: "Connection lost" in page.locator(".following").inner_text())
     server.start()
     assert answer(page, "interrupted") == "Half an answer"
     assert page.locator("button.retry").is_visible()
@@ -332,7 +366,7 @@ def test_without_a_script_everything_can_be_done(visit, server, openai):
     openai.enqueue(Reply([event(chunk("Half ")), 3, event(chunk("an answer")), SILENCE]))
     page.locator("#question").fill("One?")
     page.locator("#send").click()
-    # The page loads itself again every two seconds.
+    # The page loads itself again every second.
     wait_until(lambda: text(page) == "Half ")
     wait_until(lambda: text(page) == "Half an answer")
     page.locator("#stop").click()
@@ -348,7 +382,7 @@ def test_without_a_script_everything_can_be_done(visit, server, openai):
     page.locator("button.continue").click()
     wait_until(lambda: text(page) == "One, two.")
     page.locator("#clear").click()
-    assert "Clear this conversation?" in page.content()
+    page.get_by_role("heading", name="Clear this conversation?").wait_for()
     page.get_by_role("link", name="Keep it").click()
     assert page.locator("article.turn").count() == 2
     page.locator("#clear").click()

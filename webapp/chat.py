@@ -77,9 +77,14 @@ def clear(conversation_id: str) -> Reply:
     conversation = opened(conversation_id)
     # Where no script asked, a page does.
     if not wants_fragment() and "confirmed" not in request.form:
-        return render_template("clear.html", conversation=conversation)
+        return redirect(url_for("chat.confirm_clear", conversation_id=conversation_id), code=303)
     conversation = answers().clear(conversation)
     return render_template("_cleared.html", conversation=conversation) if wants_fragment() else _to_page()
+
+
+@blueprint.get("/conversations/<conversation_id>/clear")
+def confirm_clear(conversation_id: str) -> str:
+    return render_template("clear.html", conversation=opened(conversation_id))
 
 
 @blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/stream")

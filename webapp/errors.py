@@ -10,7 +10,11 @@ from .store import FolderTaken
 
 log = logging.getLogger(__name__)
 
-TOO_LARGE = "That is more than one question may hold. What you typed is still on the page you came from; shorten it."
+MESSAGES = {
+    404: "There is no such page.",
+    405: "This address takes only what a form sends.",
+    413: "That is more than one question may hold. What you typed is still on the page you came from; shorten it.",
+}
 UNFORESEEN = "Something went wrong here, on the server's side. Nothing that was saved is lost; the log says more."
 
 
@@ -23,8 +27,8 @@ def init_app(app: Flask) -> None:
 
 
 def _http(error: HTTPException) -> tuple[str, int]:
-    message = TOO_LARGE if error.code == 413 else error.description
-    return _answer(message or error.name, error.code or 500)
+    message = MESSAGES.get(error.code or 500) or error.description or error.name
+    return _answer(message, error.code or 500)
 
 
 def _disk(error: OSError) -> tuple[str, int]:

@@ -65,10 +65,11 @@ class LocalModel:
         return self.path.name.removesuffix(".gguf").split(".")[0]
 
     def start(self) -> None:
-        """Begin to load the model, unless that has begun; returns at once."""
+        """Begin to load the model, unless it is loading or loaded; returns at once."""
         with self._guard:
             if not self._watched:
                 self._watched = True
+                self._failure = ""
                 threading.Thread(target=self._watch, name="local-model", daemon=True).start()
 
     def address(self) -> tuple[str, str]:
@@ -78,8 +79,7 @@ class LocalModel:
         with self._changed:
             while self._address is None:
                 if self._failure:
-                    failure, self._failure = self._failure, ""  # The next question may try again.
-                    raise LocalModelError(failure)
+                    raise LocalModelError(self._failure)
                 if not self._changed.wait(deadline - monotonic()):
                     raise LocalModelError("The local model is still loading. Try again in a moment.")
             return self._address
