@@ -165,6 +165,7 @@ def test_clear_asks_first_and_leaves_nothing(chat, openai, app):
     chat.answered("One?")
     openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
     chat.ask("Two?")
+    wait_until(lambda: len(openai.bodies) == 2)
     response = chat.post("clear")
     assert response.status_code == 303
     asked = chat.client.get(response.location)
