@@ -1,7 +1,6 @@
 // What HTML and htmx cannot do on their own: keys, focus, scrolling, and telling the other tabs.
 // Loaded at the end of the page, after htmx; without it every form still works.
 
-const conversation = () => /** @type {HTMLElement} */ (document.getElementById("conversation"));
 const composer = /** @type {HTMLFormElement} */ (document.getElementById("composer"));
 const question = /** @type {HTMLTextAreaElement} */ (document.getElementById("question"));
 const notice = /** @type {HTMLElement} */ (document.getElementById("notice"));

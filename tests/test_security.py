@@ -17,6 +17,7 @@ from .conftest import wait_until
         ({"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"}, 403),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
     ],
 )
 def test_a_change_that_another_site_asks_for_is_refused(chat, openai, headers, status):
@@ -37,6 +38,8 @@ def test_a_change_that_another_site_asks_for_is_refused(chat, openai, headers, s
         ({}, "127.0.0.1", 200),
         ({}, "[::1]:8000", 200),
         ({}, "evil.example", 403),
+        ({}, "[", 403),
+        ({}, "", 403),
         ({}, "127.0.0.1.evil.example", 403),
         ({"ALLOWED_HOSTS": ("chat.example",)}, "chat.example", 200),
         ({"ALLOWED_HOSTS": ("chat.example",)}, "localhost", 200),

@@ -47,7 +47,10 @@ def refuse_other_names() -> None:
     allowed = current_app.config["ALLOWED_HOSTS"]
     if allowed is None and current_app.config["HOST"] not in LOOPBACK:
         return
-    name = urlsplit(f"//{request.host}").hostname
+    try:
+        name = urlsplit(f"//{request.host}").hostname
+    except ValueError:
+        name = None
     if name not in (*LOOPBACK, *(allowed or ())):
         abort(403, f"This server does not answer to the name {name!r}. ALLOWED_HOSTS can add it.")
 
@@ -63,7 +66,7 @@ def refuse_other_sites() -> None:
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
     if site not in (None, "same-origin", "none") or (
-        site is None and origin is not None and urlsplit(origin).netloc != request.host
+        site is None and origin is not None and origin.partition("//")[2] != request.host
     ):
         abort(403, "This request came from another site's page, and was refused.")
 
