@@ -65,15 +65,17 @@ class LocalModel:
         return self.path.name.removesuffix(".gguf").split(".")[0]
 
     def start(self) -> None:
-        """Begin to load the model, unless it is loading or loaded; returns at once."""
+        """Begin to load the model, unless that has begun or was given up; returns at once."""
         with self._guard:
-            if not self._watched:
+            if not self._watched and not self._failure:
                 self._watched = True
-                self._failure = ""
                 threading.Thread(target=self._watch, name="local-model", daemon=True).start()
 
     def address(self) -> tuple[str, str]:
         """Return base URL and key, once the model is loaded. Raises LocalModelError."""
+        with self._guard:
+            if not self._watched:
+                self._failure = ""  # It was given up; a question is a reason to try again.
         self.start()
         deadline = monotonic() + LOADS_WITHIN
         with self._changed:
@@ -109,8 +111,8 @@ class LocalModel:
             failures = 0 if monotonic() - began > 10 else failures + 1
             log.warning("The local model's process ended (code %s).", code)
             sleep(0.2)
-        self._watched = False
         self._set(None, f"The local model does not start from {self.path}. What it says is in {self.log_file}.")
+        self._watched = False
 
     def _serve(self) -> int:
         """Run the child until it ends, and return its exit code."""
