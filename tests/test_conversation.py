@@ -127,6 +127,11 @@ def test_another_question_under_a_used_form_is_another_turn():
     assert len(talk.turns) == 2
 
 
+@pytest.mark.parametrize("made_up", ["", "a b", "<b>", "x" * 41, "汉"])
+def test_an_id_that_a_form_made_up_is_not_taken(made_up):
+    assert conversation().ask("One?", made_up).id != made_up
+
+
 def test_unknown_turns_and_answers_are_refused():
     talk = conversation(("One?", "1"))
     for look in (talk.turn, talk.turn_of, talk.retry, talk.resume):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from urllib.request import urlopen
 
+import psutil
 import pytest
 
 from webapp.config import SETTINGS
@@ -37,15 +38,14 @@ def endpoint(openai):
 
 def children(pid):
     """Return the processes that a process has started, and those that they have."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
-    found = [child for child, parent in pairs if parent == pid]
-    return found + [grandchild for child in found for grandchild in children(child)]
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
 
 
 def runs(pid):
-    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-    return bool(listed) and not listed.startswith("Z")
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_help_names_every_setting():
@@ -226,8 +226,7 @@ def test_a_local_model_that_dies_comes_back(serve):
     visitor = Visitor(server.url)
     visitor.ask("What is the capital of China?")
     wait_until(lambda: statuses(visitor.page()) == ["done"], seconds=60)
-    (worker,) = children(server.process.pid)[:1]
-    (model,) = children(worker)
+    _, model = children(server.process.pid)
     os.kill(model, signal.SIGKILL)
     visitor.ask("What is the capital of France?")
     page = wait_until(lambda: "pending" not in statuses(page := visitor.page()) and page, seconds=60)
@@ -259,5 +258,4 @@ def test_the_local_models_key_and_ours_are_in_no_process_list(serve):
     visitor.ask("What is the capital of China?")
     wait_until(lambda: statuses(visitor.page()) == ["done"], seconds=60)
     for pid in children(server.process.pid):
-        command = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True).stdout
-        assert re.fullmatch(r"\S*python\S* -m webapp(\.local_model)?\n", command)
+        assert re.fullmatch(r"\S*python\S* -m webapp(\.local_model)?", " ".join(psutil.Process(pid).cmdline()))

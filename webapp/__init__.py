@@ -22,7 +22,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from .backend import Backend
     from .config import read
 
-    app = Flask(__name__, template_folder="../templates", static_folder="../static", instance_relative_config=False)
+    app = Flask(__name__, template_folder="../templates", static_folder="../static")
     app.config.from_mapping(read())
     app.config.from_mapping(config or {})
     app.jinja_options["trim_blocks"] = app.jinja_options["lstrip_blocks"] = True

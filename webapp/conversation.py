@@ -25,6 +25,8 @@ Message = dict[str, str]
 # Control characters but tab and line feed, and surrogates, which no UTF-8 can carry.
 UNREADABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
+ID = re.compile("[A-Za-z0-9_-]{1,40}")
+
 CONTINUE_PROMPT = "Continue your last answer exactly where it stopped. Do not repeat any of it."
 
 
@@ -134,9 +136,11 @@ class Conversation(Struct, omit_defaults=True):
             if turn.id == turn_id:
                 if turn.question == question:
                     return turn
-                turn_id = new_id()
+                turn_id = ""
         self._refuse_while_busy()
-        turn = Turn(question, id=turn_id or new_id(), answers=[Answer()])
+        if not ID.fullmatch(turn_id):
+            turn_id = new_id()
+        turn = Turn(question, id=turn_id, answers=[Answer()])
         self.turns.append(turn)
         return turn
 
