@@ -1,5 +1,6 @@
 import random
 import re
+import socket
 from html import unescape
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -211,6 +212,28 @@ def test_a_fault_is_told_in_its_turn_with_what_helps(chat, openai, reply, told, 
     failure = re.search(r'<div class="failure".*?</div>', page, re.DOTALL).group()
     assert told in failure
     assert helps in failure.replace("'", "&#39;")
+    assert 'class="retry' in page
+
+
+@pytest.mark.parametrize("reply", [Reply(wait=SILENCE), Reply([SILENCE]), Reply([event(chunk("Half")), SILENCE])])
+def test_a_model_that_falls_silent_is_told_before_and_between_its_tokens(config, openai, reply):
+    openai.enqueue(reply)
+    with create_app({**config, "ANSWER_TIMEOUT": 1}).test_client() as client:
+        page = Chat(client).answered("One?")
+    assert statuses(page) == ["failed"]
+    assert "The model was silent for 1 s." in page
+    assert "raise ANSWER_TIMEOUT" in page
+    assert texts(page) == (["Half"] if reply.steps[1:] else [""])
+
+
+def test_an_endpoint_that_is_not_there_is_told(config):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+    with create_app({**config, "OPENAI_BASE_URL": dead}).test_client() as client:
+        page = Chat(client).answered("One?")
+    assert "The model cannot be reached" in page
+    assert f"No connection to {dead}: Connection refused" in page
     assert 'class="retry' in page
 
 

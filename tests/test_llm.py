@@ -61,9 +61,9 @@ def test_a_question_is_one_request_with_just_what_was_set(llm, openai):
         (Reply([b"<html>Welcome</html>"], 200, "text/html"), "Garbage", "Welcome"),
         (Reply([event(chunk(finish="stop")), DONE]), "EmptyAnswer", "finish reason: stop"),
         (Reply([DONE]), "EmptyAnswer", "none given"),
-        (Reply([event(chunk("a")), SILENCE]), "TimedOut", "silent for 1 seconds"),
-        (Reply(wait=SILENCE), "TimedOut", "silent for 1 seconds"),
-        (Reply([SILENCE]), "TimedOut", "silent for 1 seconds"),
+        (Reply([event(chunk("a")), SILENCE]), "TimedOut", "silent for 1 s"),
+        (Reply(wait=SILENCE), "TimedOut", "silent for 1 s"),
+        (Reply([SILENCE]), "TimedOut", "silent for 1 s"),
     ],
 )
 def test_a_fault_is_told_as_it_is_after_one_request(llm, openai, reply, error, told):

@@ -156,7 +156,7 @@ class _Telling:
             case openai.APITimeoutError() if isinstance(error.__cause__, httpx2.ConnectTimeout):
                 return Unreachable(f"{self.endpoint.base_url} did not accept a connection in time.")
             case openai.APITimeoutError() | httpx2.TimeoutException():
-                return TimedOut(f"The model was silent for {self.answer_timeout:,.0f} seconds.")
+                return TimedOut(f"The model was silent for {self.answer_timeout:,.0f} s.")
             case openai.APIConnectionError() if isinstance(error.__cause__, BROKEN):
                 return BrokenOff("The endpoint closed the connection without an answer.")
             case openai.APIConnectionError():
