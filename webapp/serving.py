@@ -76,8 +76,10 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         app = self.make_app()
-        # A slow disk must not stop the other greenlets, so that a record is written in a real thread.
-        app.extensions["store"].records.off_loop = _in_a_thread
+        # A slow disk must not stop the other greenlets, so that a record is written in a real thread. Not beside the
+        # local model: starting its process forks in Python, and that may hang where real threads are.
+        if not app.extensions["backend"].local:
+            app.extensions["store"].records.off_loop = _in_a_thread
         app.extensions["backend"].start()
         Thread(target=_sweep, args=(app,), name="sweep", daemon=True).start()
         return app
