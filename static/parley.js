@@ -89,6 +89,15 @@ document.addEventListener("htmx:sse:error", (/** @type {any} */ event) => {
   event.target.dataset.followed ??= event.target.textContent;
   event.target.textContent = event.target.dataset.lost;
 });
+// The extension connects again only where it was connected once; a first connection that fails is begun anew.
+document.addEventListener("htmx:error", (/** @type {any} */ event) => {
+  if (!event.target.matches?.(".following")) return;
+  const fresh = event.target.cloneNode(true);
+  fresh.dataset.followed ??= fresh.textContent;
+  fresh.textContent = fresh.dataset.lost;
+  event.target.replaceWith(fresh);
+  setTimeout(() => htmx.process(fresh), 500);
+});
 document.addEventListener("htmx:sse:after:connection", (/** @type {any} */ event) => {
   if (!event.target.dataset.followed) return;
   event.target.textContent = event.target.dataset.followed;

@@ -115,7 +115,16 @@ def test_a_reload_in_the_middle_goes_on_and_is_whole(page, openai):
     assert len(openai.bodies) == 1
 
 
-def test_a_network_that_comes_and_goes_loses_nothing_and_doubles_nothing(page, openai):
+def test_an_answer_is_followed_also_where_the_first_connection_failed(visit, page, openai):
+    openai.enqueue(words(30))
+    page.route("**/stream*", lambda route: route.abort(), times=2)
+    ask(page, "One?")
+    wait_until(lambda: "Connection lost" in page.locator(".following").inner_text())
+    assert answer(page, "done") == "".join(f"word{i} " for i in range(30))
+    visit.problems.clear()
+
+
+def test_a_network_that_comes_and_goes_loses_nothing_and_doubles_nothing(visit, page, openai):
     openai.enqueue(words(300))
     ask(page, "One?")
     source = random.Random(3)
@@ -125,6 +134,7 @@ def test_a_network_that_comes_and_goes_loses_nothing_and_doubles_nothing(page, o
         page.wait_for_timeout(source.randrange(50, 200))
         page.context.set_offline(False)
     assert answer(page, "done") == "".join(f"word{i} " for i in range(300))
+    visit.problems.clear()
 
 
 def test_a_closed_browser_finds_the_whole_answer_when_it_comes_back(visit, server, openai):
