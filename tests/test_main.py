@@ -202,6 +202,15 @@ def test_flask_runs_it_too(tmp_path, endpoint, openai):
         process.wait(20)
 
 
+def answered_locally(serve):
+    """Return a server whose local model has answered, and the visitor who asked."""
+    server = serve()
+    visitor = Visitor(server.url)
+    visitor.ask("What is the capital of China?")
+    wait_until(lambda: statuses(visitor.page()) == ["done"], seconds=60)
+    return server, visitor
+
+
 @pytest.mark.model
 def test_without_a_setting_the_local_model_answers(serve):
     server = serve()
@@ -222,10 +231,7 @@ def test_without_a_setting_the_local_model_answers(serve):
 
 @pytest.mark.model
 def test_a_local_model_that_dies_comes_back(serve):
-    server = serve()
-    visitor = Visitor(server.url)
-    visitor.ask("What is the capital of China?")
-    wait_until(lambda: statuses(visitor.page()) == ["done"], seconds=60)
+    server, visitor = answered_locally(serve)
     _, model = children(server.process.pid)
     os.kill(model, signal.SIGKILL)
     visitor.ask("What is the capital of France?")
@@ -253,9 +259,6 @@ def test_a_model_file_that_does_not_load_is_told_in_the_turn_and_tried_again(ser
 
 @pytest.mark.model
 def test_the_local_models_key_and_ours_are_in_no_process_list(serve):
-    server = serve()
-    visitor = Visitor(server.url)
-    visitor.ask("What is the capital of China?")
-    wait_until(lambda: statuses(visitor.page()) == ["done"], seconds=60)
+    server, _ = answered_locally(serve)
     for pid in children(server.process.pid):
         assert re.fullmatch(r"\S*python\S* -m webapp(\.local_model)?", " ".join(psutil.Process(pid).cmdline()))

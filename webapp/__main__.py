@@ -12,7 +12,7 @@ from collections.abc import Mapping  # noqa: E402
 from typing import Any  # noqa: E402
 
 from . import __version__, config, create_app, store  # noqa: E402
-from .local_model import LocalModelError, find  # noqa: E402
+from .local_model import LocalModelError, find, name_of  # noqa: E402
 
 
 class CannotStart(Exception):
@@ -58,9 +58,7 @@ def serve(values: Mapping[str, Any]) -> None:
     listener = listen(values["HOST"], values["PORT"])
     host = f"[{values['HOST']}]" if ":" in values["HOST"] else values["HOST"]
     if path:
-        answering = (
-            f"{path.stem.split('.')[0]} answers, a small local model for trying things out (README: a better one)"
-        )
+        answering = f"{name_of(path)} answers, a small local model for trying things out (README: a better one)"
     else:
         answering = f"{values['CHAT_MODEL'] or 'the first model'} at {values['OPENAI_BASE_URL']} answers"
 

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -44,11 +45,17 @@ def find() -> Path:
     return next(Path(spec.origin).parent.glob("*.gguf"))
 
 
+def name_of(path: Path) -> str:
+    """Return a model's name as people know it: the file's, without its quantization and ending."""
+    return re.sub(r"(?i)[.-](i?q\d\w*|b?f\d+)$", "", path.name.removesuffix(".gguf"))
+
+
 class LocalModel:
     """A model file that is being served, and served again whenever its process ends."""
 
     def __init__(self, path: Path, context_tokens: int, log_file: Path):
         self.path = path
+        self.name = name_of(path)
         self.context_tokens = context_tokens
         self.log_file = log_file
         self._guard = threading.Lock()
@@ -58,11 +65,6 @@ class LocalModel:
         self._watched = False
         self._stopped = False
         self._failure = ""
-
-    @property
-    def name(self) -> str:
-        """The model's name as people know it: the file's, without its quantization and ending."""
-        return self.path.name.removesuffix(".gguf").split(".")[0]
 
     def start(self) -> None:
         """Begin to load the model, unless that has begun or was given up; returns at once."""
@@ -103,7 +105,12 @@ class LocalModel:
         failures = 0
         while failures < 3:
             began = monotonic()
-            code = self._serve()
+            try:
+                code = self._serve()
+            except Exception:
+                # Whatever it is, who waits for the model must hear that it does not come.
+                log.exception("The local model's process could not be started.")
+                code = None
             if self._stopped:
                 return
             self._set(None)
