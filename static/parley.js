@@ -4,6 +4,8 @@
 const composer = /** @type {HTMLFormElement} */ (document.getElementById("composer"));
 const question = /** @type {HTMLTextAreaElement} */ (document.getElementById("question"));
 const notice = /** @type {HTMLElement} */ (document.getElementById("notice"));
+const panel = /** @type {HTMLDialogElement} */ (document.getElementById("panel"));
+const panelBody = /** @type {HTMLElement} */ (document.getElementById("panel-body"));
 const touch = matchMedia("(pointer: coarse)");
 
 document.documentElement.classList.add("scripted");
@@ -59,7 +61,7 @@ document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
 
 document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
   // On a phone the focus would bring the keyboard back, over the answer.
-  if (event.detail.ctx.request?.method === "POST" && !touch.matches) question.focus();
+  if (event.detail.ctx.request?.method === "POST" && !touch.matches && !panel.open) question.focus();
 });
 
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {
@@ -82,6 +84,14 @@ document.addEventListener("click", (event) => {
   if (!model()?.contains(/** @type {Node} */ (event.target))) model()?.removeAttribute("open");
 });
 document.addEventListener("keydown", (event) => event.key === "Escape" && model()?.removeAttribute("open"));
+
+// --- The panel ---
+
+document.addEventListener("htmx:after:swap", () => {
+  if (!panel.open && panelBody.hasChildNodes()) panel.showModal();
+});
+panel.addEventListener("close", () => panelBody.replaceChildren());
+panel.addEventListener("click", (event) => event.target === panel && panel.close()); // beside it
 
 // --- A lost connection ---
 

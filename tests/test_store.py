@@ -1,13 +1,17 @@
+import json
 import threading
+from pathlib import Path
 from time import time
 
 import pytest
 
 from webapp import create_app, store
-from webapp.conversation import Answer, Conversation, Refused, Turn, Unknown
+from webapp.conversation import FORMAT_VERSION, Answer, Conversation, Refused, Turn, Unknown
 from webapp.store import RecordFiles, Store
 
 from .conftest import Chat
+
+SAMPLES = Path(__file__).parent / "samples"
 
 
 @pytest.fixture
@@ -98,10 +102,10 @@ def test_a_conversation_that_is_no_conversation_is_set_aside(conversations, reco
 
 
 def test_a_newer_format_is_left_alone(conversations, records):
-    records.set("conversation:x", {"owner": "me", "id": "x", "version": 2})
+    records.set("conversation:x", {"owner": "me", "id": "x", "version": 3})
     with pytest.raises(Refused, match="newer Parley"):
         conversations.load("x", "me")
-    assert records.get("conversation:x")["version"] == 2
+    assert records.get("conversation:x")["version"] == 3
 
 
 def test_changes_at_once_are_all_kept(conversations):
@@ -180,3 +184,15 @@ def test_a_visitor_whose_conversation_is_gone_gets_an_empty_one(chat, app):
     chat.answered("One?")
     app.config["SESSION_CACHELIB"].delete(f"conversation:{chat.id}")
     assert chat.conversation_id() != chat.id
+
+
+def test_a_record_of_version_1_is_read_and_saved_as_the_current_one(conversations):
+    record = json.loads((SAMPLES / "conversation-version-1.json").read_text())
+    conversations.records.set("conversation:conversation-1", record)
+    talk = conversations.load("conversation-1", "visitor-1")
+    assert [turn.question for turn in talk.turns] == ["你好，世界？", "Broken?", "Half?"]
+    assert [answer.text for answer in talk.turns[0].answers] == ["你", "你好！"]
+    assert talk.turns[1].answer.failure.retry_after == 2
+    assert talk.turns[2].answer.can_continue
+    conversations.save(talk)
+    assert conversations.records.get("conversation:conversation-1")["version"] == FORMAT_VERSION

@@ -14,6 +14,8 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 ALLOWED = {
     "config": set(),
     "conversation": set(),
+    "exchange": set(),
+    "files": {"conversation"},
     "markdown": set(),
     "security": {"config"},
     "local_model": set(),
@@ -21,7 +23,7 @@ ALLOWED = {
     "reply": {"llm_errors"},
     "llm": {"config", "llm_errors", "reply"},
     "backend": {"config", "conversation", "llm", "llm_errors", "local_model"},
-    "store": {"conversation"},
+    "store": {"conversation", "files"},
     "answers": {"backend", "conversation", "llm", "llm_errors", "store"},
     "errors": {"conversation", "store"},
     "chat": {"answers", "backend", "conversation", "markdown", "store", "__init__"},

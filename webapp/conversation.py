@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
+Mode = Literal["chat", "completion", "image"]
 Status = Literal["pending", "done", "stopped", "interrupted", "failed"]
 Message = dict[str, str]
 
@@ -72,15 +73,37 @@ class Failure(Struct, omit_defaults=True):
     retry_after: float | None = None
 
 
+class Picture(Struct, omit_defaults=True):
+    """An image of an answer: a file of the conversation, or only the address that the server gave."""
+
+    file: str = ""
+    url: str = ""
+    revised_prompt: str = ""
+
+
 class Answer(Struct, omit_defaults=True):
-    """One answer to a turn's question. A continued answer gets a new id: an id is one run of the model."""
+    """One answer to a turn's question. A continued answer gets a new id: an id is one run of the model.
+
+    `text` is what counts and is sent again. Where more than one choice was asked for, `choices` holds the
+    text of each, and `kept` says which of them `text` is. `reasoning` is shown and never sent.
+    `dropped` names the parameters that the provider refused, and a second request did without.
+    """
 
     id: str = field(default_factory=new_id)
     status: Status = "pending"
     text: str = ""
+    reasoning: str = ""
+    choices: list[str] = []
+    kept: int = 0
+    pictures: list[Picture] = []
     model: str = ""
     finish_reason: str | None = None
+    stop_sequence: str = ""  # the one that ended it, where a server says so
+    refused: bool = False
     usage: dict[str, Any] | None = None
+    usage_estimated: bool = False
+    dropped: list[str] = []
+    overflowed: bool = False  # the context window; it was asked once more with fewer turns
     failure: Failure | None = None
     started: float = field(default_factory=time)
     ended: float | None = None
@@ -93,11 +116,16 @@ class Answer(Struct, omit_defaults=True):
 
 
 class Turn(Struct, omit_defaults=True):
-    """A question and its answers; the last one counts, the earlier ones are kept."""
+    """A question and its answers; the last one counts, the earlier ones are kept.
+
+    A `single` question is sent without the turns before it; a turn that is `left_out` is not sent later.
+    """
 
     question: str
     id: str = field(default_factory=new_id)
     answers: list[Answer] = []
+    single: bool = False
+    left_out: bool = False
 
     @property
     def answer(self) -> Answer:
@@ -105,13 +133,20 @@ class Turn(Struct, omit_defaults=True):
 
 
 class Conversation(Struct, omit_defaults=True):
-    """The turns of one conversation, oldest first, and the visitor who owns it."""
+    """The turns of one conversation, oldest first, and the visitor who owns it.
+
+    `parameters` holds what is set for its requests, by the names of `parameters.py`. `sent_from` is the
+    id of the oldest turn that still fits the context window; empty while all do.
+    """
 
     owner: str
     id: str = field(default_factory=new_id)
+    mode: Mode = "chat"
     turns: list[Turn] = []
+    parameters: dict[str, Any] = {}
+    sent_from: str = ""
     created: float = field(default_factory=time)
-    version: int = FORMAT_VERSION
+    version: int = 1  # of the record's form; one that was written before there was another does not say
 
     @property
     def pending(self) -> Turn | None:

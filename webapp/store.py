@@ -29,6 +29,7 @@ from flask import Flask, current_app, session
 from flask_session import Session
 
 from .conversation import FORMAT_VERSION, Conversation, Refused, Unknown, new_id
+from .files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class RecordFiles(BaseCache):
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         """Write a record that lives `timeout` seconds, or for the folder's lifetime."""
         expiry = int(time()) + int(self.lifetime if timeout is None else timeout)
-        self.off_loop(_write, self._path(key), b"%d\n" % expiry + msgspec.json.encode(value))
+        self.off_loop(write_whole, self._path(key), b"%d\n" % expiry + msgspec.json.encode(value))
         return True
 
     def delete(self, key: str) -> bool:
@@ -106,25 +107,6 @@ def _is_over(path: Path) -> bool:
         return False  # Gone, or damaged: it is set aside when somebody asks for it.
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that after a crash or a loss of power the old or the new one is there, whole."""
-    new = path.with_name(f"new-{new_id()}")
-    try:
-        with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 class Store:
     """The conversations, each behind its own lock and readable by its owner alone."""
 
@@ -152,6 +134,7 @@ class Store:
             return None
 
     def save(self, conversation: Conversation) -> None:
+        conversation.version = FORMAT_VERSION
         self.records.set(_key(conversation.id), conversation)
 
     @contextmanager
@@ -207,7 +190,7 @@ def _installation(folder: Path) -> str:
     try:
         return path.read_text().strip()
     except FileNotFoundError:
-        _write(path, secrets.token_hex(4).encode())
+        write_whole(path, secrets.token_hex(4).encode())
         return path.read_text().strip()
 
 
