@@ -4,11 +4,13 @@ from time import monotonic
 
 import pytest
 
-from webapp.answers import PIECE, UPDATES_PER_SECOND, Answers, RunningAnswer, ServerStopping
+from webapp.answers import PIECE, UPDATES_PER_SECOND, Answers, ServerStopping
 from webapp.backend import Backend
 from webapp.config import read
 from webapp.conversation import Answer, Busy, Conversation
+from webapp.files import Files
 from webapp.llm_errors import ModelUnknown
+from webapp.running import Logs, RunningAnswer
 from webapp.store import RecordFiles, Store
 
 from .conftest import wait_until
@@ -23,7 +25,8 @@ def make(openai, tmp_path):
     def make_answers():
         environ = {"OPENAI_BASE_URL": openai.base_url, "CHAT_MODEL": "test-model", "DATA_DIR": str(tmp_path)}
         backend = Backend(read(environ))
-        made.append(Answers(Store(RecordFiles(tmp_path / "records", 3600)), backend, tmp_path / "answers"))
+        store = Store(RecordFiles(tmp_path / "records", 3600))
+        made.append(Answers(store, backend, Files(tmp_path / "files"), tmp_path / "answers"))
         return made[-1]
 
     yield make_answers
@@ -57,7 +60,7 @@ def settled(answers, talk):
 
 
 def logs(answers):
-    return sorted(path.name for path in answers.folder.iterdir())
+    return sorted(path.name for path in answers.logs.folder.iterdir())
 
 
 def test_an_answer_is_settled_with_all_that_is_known_of_it(answers, talk, openai):
@@ -87,7 +90,7 @@ def test_a_failed_answer_keeps_the_text_that_came_and_the_providers_words(answer
 
 
 def test_what_nobody_foresaw_is_a_failed_answer_too(answers, talk, monkeypatch, caplog):
-    monkeypatch.setattr(answers.backend, "request", lambda *_: 1 / 0)
+    monkeypatch.setattr(answers.backend, "answer", lambda *_: 1 / 0)
     ask(answers, talk)
     assert settled(answers, talk).failure.kind == "Unforeseen"
     assert "nobody foresaw" in caplog.text
@@ -126,7 +129,7 @@ def test_of_many_questions_at_once_one_is_taken(answers, talk, openai):
 def test_stop_closes_the_request_at_once_and_keeps_what_came(answers, talk, openai):
     openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
     answer_id = ask(answers, talk)
-    assert next(answers.follow(answer_id, 0)) == (4, "Half")
+    assert next(answers.follow(answer_id, {})) == [(0, "Half")]
     began = monotonic()
     answers.stop(load(answers, talk))
     answer = load(answers, talk).turns[0].answer
@@ -154,7 +157,7 @@ def test_to_stop_what_does_not_run_does_nothing(answers, talk):
 def test_clear_stops_a_running_answer_and_leaves_nothing(answers, talk, openai):
     openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
     answer_id = ask(answers, talk)
-    following = answers.follow(answer_id, 0)
+    following = answers.follow(answer_id, {})
     next(following)
     assert answers.clear(load(answers, talk)).turns == []
     assert openai.closed_by_client.wait(1)
@@ -172,9 +175,11 @@ def test_a_follower_gets_the_text_in_order_from_any_position(answers, talk, open
     positions = [random.Random(seed).randrange(len(text)) for seed in range(10)]
     for position in positions:
         pieces = []
-        for behind, piece in answers.follow(answer_id, position):
+        behind = {0: position}
+        for [(channel, piece)] in answers.follow(answer_id, behind):
             pieces.append(piece)
-            assert behind == position + sum(map(len, pieces))
+            assert channel == 0
+            assert behind == {0: position + sum(map(len, pieces))}
         got = "".join(pieces) or load(answers, talk).turns[0].answer.text[position:]
         assert got == text[position:]
 
@@ -183,7 +188,7 @@ def test_fast_text_comes_in_few_updates(answers, talk, openai):
     openai.enqueue(Reply.text(*["word "] * 300, delay=0.003))
     answer_id = ask(answers, talk)
     began = monotonic()
-    updates = [piece for _, piece in answers.follow(answer_id, 0) if piece]
+    updates = [piece for pieces in answers.follow(answer_id, {}) for _, piece in pieces]
     assert "".join(updates) == "word " * 300
     assert len(updates) <= (monotonic() - began) * UPDATES_PER_SECOND + 2
 
@@ -192,7 +197,7 @@ def test_a_huge_text_is_sent_in_pieces(answers, talk, openai):
     openai.enqueue(Reply([event(chunk("x" * (2 * PIECE + 1), "stop")), SILENCE]))
     answer_id = ask(answers, talk)
     sizes = []
-    for _, piece in answers.follow(answer_id, 0):
+    for [(_, piece)] in answers.follow(answer_id, {}):
         sizes.append(len(piece))
         if sum(sizes) > 2 * PIECE:
             break
@@ -200,17 +205,17 @@ def test_a_huge_text_is_sent_in_pieces(answers, talk, openai):
 
 
 def test_silence_is_bridged_by_heartbeats(answers, talk, openai, monkeypatch):
-    monkeypatch.setattr("webapp.answers.HEARTBEAT", 0.05)
+    monkeypatch.setattr("webapp.running.HEARTBEAT", 0.05)
     openai.enqueue(Reply([SILENCE]))
     answer_id = ask(answers, talk)
-    assert next(answers.follow(answer_id, 0)) == (0, "")
+    assert next(answers.follow(answer_id, {})) == []
 
 
 def test_an_answer_whose_process_died_is_settled_from_its_log(make, answers, talk, openai):
     openai.enqueue(Reply([event(chunk("Half of 汉字")), SILENCE]))
     answer_id = ask(answers, talk)
-    next(answers.follow(answer_id, 0))
-    with (answers.folder / f"{answer_id}.log").open("ab") as log:
+    next(answers.follow(answer_id, {}))
+    with (answers.logs.folder / f"{answer_id}.log").open("ab") as log:
         log.write("字".encode()[:2])  # A write that the kill cut.
 
     after = make()  # A new process: the same folder, nothing running.
@@ -225,7 +230,7 @@ def test_an_answer_whose_process_died_is_settled_from_its_log(make, answers, tal
 def test_an_answer_that_died_before_its_log_is_interrupted_too(make, answers, talk, openai):
     openai.enqueue(Reply([SILENCE]))
     answer_id = ask(answers, talk)
-    (answers.folder / f"{answer_id}.log").unlink()
+    (answers.logs.folder / f"{answer_id}.log").unlink()
     after = make()
     assert after.live(load(after, talk)).turns[0].answer.status == "interrupted"
 
@@ -245,14 +250,14 @@ def test_a_continued_answer_survives_a_crash_with_its_first_half(make, answers, 
     ask(answers, talk, "Count.")
     settled(answers, talk)
     _, turn = answers.begin(load(answers, talk), lambda edited: edited.resume(edited.turns[0].id))
-    assert "".join(piece for _, piece in [next(answers.follow(turn.answer.id, 5))]) == "two"
+    assert next(answers.follow(turn.answer.id, {0: 5})) == [(0, "two")]
     after = make()
     assert after.live(load(after, talk)).turns[0].answer.text == "One, two"
 
 
 def test_a_stopping_server_settles_what_runs_and_takes_nothing_new(answers, talk, openai):
     openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
-    next(answers.follow(ask(answers, talk), 0))
+    next(answers.follow(ask(answers, talk), {}))
     answers.shut_down()
     answer = load(answers, talk).turns[0].answer
     assert (answer.status, answer.text) == ("interrupted", "Half")
@@ -265,7 +270,7 @@ def test_an_answer_that_cannot_be_saved_is_kept_and_saved_later(answers, talk, o
     answer_id = ask(answers, talk)
     save = answers.store.save
     monkeypatch.setattr(answers.store, "save", lambda conversation: (_ for _ in ()).throw(OSError(28, "No space left")))
-    list(answers.follow(answer_id, 0))
+    list(answers.follow(answer_id, {}))
     assert "could not be saved" in caplog.text
     assert logs(answers) == [f"{answer_id}.log"]
     monkeypatch.setattr(answers.store, "save", save)
@@ -284,7 +289,7 @@ def test_a_question_that_cannot_be_saved_does_not_reach_the_model(answers, talk,
 
 def test_an_ended_answer_takes_no_more_text(tmp_path):
     talk = Conversation(owner="me")
-    running = RunningAnswer(Answer(), talk, tmp_path / "log")
+    running = RunningAnswer(Answer(), talk, Logs(tmp_path))
     assert running.append("a")
     assert running.end()
     assert not running.end()

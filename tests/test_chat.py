@@ -73,7 +73,7 @@ def test_every_question_is_sent_with_what_came_before(chat, openai):
         "You said: Two?",
         "Three?",
     ]
-    assert openai.bodies[-1].keys() == {"model", "messages", "stream"}
+    assert openai.bodies[-1].keys() == {"model", "messages", "stream", "stream_options"}
     assert len(openai.bodies) == 3
 
 

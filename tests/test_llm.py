@@ -10,7 +10,7 @@ from webapp.llm import LLM, Call, Endpoint
 from .conftest import wait_until
 from .openai_server import DONE, RESET, SILENCE, Reply, chunk, event
 
-BODY = {"model": "test-model", "messages": [{"role": "user", "content": "Hello?"}]}
+BODY = {"model": "test-model", "messages": [{"role": "user", "content": "Hello?"}], "stream": True}
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def llm(openai):
 
 
 def ask(llm, call=None):
-    return "".join(llm.stream(BODY, call or Call()))
+    return "".join(text for _, text in llm.send("/chat/completions", BODY, call or Call()))
 
 
 def test_a_question_is_one_request_with_just_what_was_set(llm, openai):
     assert ask(llm) == "You said: Hello?"
     assert openai.paths == ["/v1/chat/completions"]
-    assert openai.bodies == [{**BODY, "stream": True}]
+    assert openai.bodies == [BODY]
     assert openai.headers[0]["Authorization"] == "Bearer sk-secret"
 
 

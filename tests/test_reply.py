@@ -13,7 +13,7 @@ STREAM = "text/event-stream; charset=utf-8"
 
 def texts(*pieces, content_type=STREAM):
     reply = Reply()
-    return "".join(read(iter(pieces), content_type, reply)), reply
+    return "".join(text for _, text in read(iter(pieces), content_type, reply)), reply
 
 
 def test_text_comes_out_in_order_with_what_else_the_reply_says():
@@ -46,7 +46,7 @@ def test_the_cuts_between_pieces_do_not_matter(line_end):
 
 def test_what_arrives_together_is_one_piece():
     pieces = list(read(iter([event(chunk("a")) + event(chunk("b")), event(chunk("c", "stop"))]), STREAM, Reply()))
-    assert pieces == ["ab", "c"]
+    assert pieces == [(0, "ab"), (0, "c")]
 
 
 def test_a_missing_done_is_no_harm_where_the_answer_said_that_it_is_finished():
@@ -62,7 +62,7 @@ def test_a_stream_that_just_ends_is_broken_off():
     with pytest.raises(BrokenOff):
         for piece in read(iter([event(chunk("half an ans"))]), STREAM, Reply()):
             got.append(piece)
-    assert got == ["half an ans"]
+    assert got == [(0, "half an ans")]
 
 
 def test_surrogates_that_arrive_apart_are_joined_and_lone_ones_replaced():
@@ -84,7 +84,7 @@ def test_an_error_in_the_stream_is_the_providers_own():
 
 def test_text_that_comes_together_with_an_error_is_kept():
     pieces = read(iter([event(chunk("Half")) + event({"error": {"message": "Overloaded"}})]), STREAM, Reply())
-    assert next(pieces) == "Half"
+    assert next(pieces) == (0, "Half")
     with pytest.raises(ServerFailed, match="Overloaded"):
         next(pieces)
 
@@ -112,7 +112,7 @@ def test_a_reply_in_one_piece_is_taken_too():
     "body", [b"", b"<html><style>p{}</style><p>Hello</p>", b"{}", b"[]", b'{"choices":[]}', b"\xff\xfe"]
 )
 def test_a_reply_that_is_no_chat_is_garbage(body):
-    with pytest.raises(Garbage, match="did not answer as a chat API does"):
+    with pytest.raises(Garbage, match="did not answer as the API does"):
         texts(body, content_type="text/html")
 
 

@@ -21,6 +21,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from .answers import Answers
     from .backend import Backend
     from .config import read
+    from .files import Files
 
     app = Flask(__name__, template_folder="../templates", static_folder="../static")
     app.config.from_mapping(read())
@@ -30,7 +31,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     store.init_app(app)
     backend = Backend(app.config)
     app.extensions["backend"] = backend
-    app.extensions["answers"] = Answers(app.extensions["store"], backend, app.config["DATA_DIR"] / "answers")
+    app.extensions["files"] = files = Files(app.config["DATA_DIR"] / "files")
+    app.extensions["answers"] = Answers(app.extensions["store"], backend, files, app.config["DATA_DIR"] / "answers")
 
     security.init_app(app)
     errors.init_app(app)

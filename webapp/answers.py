@@ -7,23 +7,27 @@ log is removed. A pending answer that nothing runs is one whose process died; it
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator
-from io import StringIO
 from pathlib import Path
-from threading import Condition, Event, Lock, Thread
+from threading import Thread
 from time import time
 
+import msgspec
+
 from .backend import Backend
-from .conversation import Answer, Busy, Conversation, Failure, Refused, Status, Turn
+from .conversation import Answer, Busy, Conversation, Failure, Picture, Refused, Status, Turn
+from .exchange import exchanges_file
+from .files import Files
 from .llm import Call
 from .llm_errors import LLMError, Stopped
+from .pictures import pictures_of
+from .reply import Piece
+from .running import Logs, Positions, RunningAnswer
 from .store import Store
 
 log = logging.getLogger(__name__)
 
 UPDATES_PER_SECOND = 30
-HEARTBEAT = 10.0  # seconds; a proxy may close a stream that is silent for longer, and a closed browser shows itself
 PIECE = 200_000  # characters of one update
 
 
@@ -34,71 +38,16 @@ class ServerStopping(Refused):
         super().__init__("The server is stopping. Send the question again when it is back.")
 
 
-class RunningAnswer:
-    """One run of the model: the text so far, and who waits for more of it."""
-
-    def __init__(self, answer: Answer, conversation: Conversation, log_path: Path):
-        self.id = answer.id
-        self.conversation_id = conversation.id
-        self.owner = conversation.owner
-        self.call = Call()
-        self.log_path = log_path
-        self.ended = False  # no more text is taken
-        self.settled = Event()  # and the record has it
-        self._text = StringIO()
-        self._length = 0
-        self._news = Condition(Lock())
-        self._log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.append(answer.text)
-
-    def append(self, text: str) -> bool:
-        """Take the next piece of text; False if the answer has ended, and the piece is not taken."""
-        with self._news:
-            if self.ended:
-                return False
-            os.write(self._log, text.encode())
-            self._text.seek(self._length)
-            self._text.write(text)
-            self._length += len(text)
-            self._news.notify_all()
-            return True
-
-    def read(self, position: int = 0, limit: int = -1) -> str:
-        """Return the text from a position on, counted in characters."""
-        with self._news:
-            self._text.seek(position)
-            return self._text.read(limit)
-
-    def end(self) -> bool:
-        """Close the answer for text; True for the caller who did it, and is to settle it."""
-        with self._news:
-            if self.ended:
-                return False
-            self.ended = True
-            os.close(self._log)
-            return True
-
-    def mark_settled(self) -> None:
-        with self._news:
-            self.settled.set()
-            self._news.notify_all()
-
-    def wait(self, position: int) -> bool:
-        """Wait for text behind a position or for the end; False if neither came within a heartbeat."""
-        with self._news:
-            return self._news.wait_for(lambda: self._length > position or self.settled.is_set(), HEARTBEAT)
-
-
 class Answers:
     """All running answers of this process."""
 
-    def __init__(self, store: Store, backend: Backend, folder: Path):
+    def __init__(self, store: Store, backend: Backend, files: Files, folder: Path):
         self.store = store
         self.backend = backend
-        self.folder = folder
+        self.files = files
+        self.logs = Logs(folder)
         self._running: dict[str, RunningAnswer] = {}
         self._stopping = False
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def begin(self, conversation: Conversation, change: Callable[[Conversation], Turn]) -> tuple[Conversation, Turn]:
         """Make a change that leaves a turn pending, save it, and let the model answer; return both as they are now.
@@ -114,7 +63,7 @@ class Answers:
             with self.store.editing(conversation.id, conversation.owner) as edited:
                 turn = change(edited)
                 if turn.answer.status == "pending" and turn.answer.id not in self._running:
-                    running = RunningAnswer(turn.answer, edited, self._log_path(turn.answer.id))
+                    running = RunningAnswer(turn.answer, edited, self.logs)
                     self._running[running.id] = running
         except BaseException:
             if running:
@@ -130,27 +79,28 @@ class Answers:
         if turn is None:
             return conversation
         if running := self._running.get(turn.answer.id):
-            turn.answer.text = running.read()
+            running.fill(turn.answer)
             return conversation
         with self.store.editing(conversation.id, conversation.owner) as edited:
             self._settle_orphan(edited)
-        self._log_path(turn.answer.id).unlink(missing_ok=True)
+        self.logs.remove(turn.answer.id)
         return edited
 
-    def follow(self, answer_id: str, position: int) -> Iterator[tuple[int, str]]:
-        """Yield the text of an answer from a position on, as (position behind it, piece), until it is settled.
+    def follow(self, answer_id: str, positions: Positions) -> Iterator[list[Piece]]:
+        """Yield the text of an answer from its positions on, until it is settled; brings the positions forward.
 
-        At most UPDATES_PER_SECOND pieces; an empty one is a heartbeat. Ends at once for an answer
-        that does not run.
+        At most UPDATES_PER_SECOND times; an empty list is a heartbeat. Ends at once for an answer that
+        does not run.
         """
         running = self._running.get(answer_id)
         while running is not None:
-            heard = running.wait(position)
-            while piece := running.read(position, PIECE):
-                position += len(piece)
-                yield position, piece
+            heard = running.wait(positions)
+            while pieces := running.unread(positions, PIECE):
+                for channel, text in pieces:
+                    positions[channel] = positions.get(channel, 0) + len(text)
+                yield pieces
             if not heard:
-                yield position, ""
+                yield []
             if running.settled.is_set():
                 return
             running.settled.wait(1 / UPDATES_PER_SECOND)  # Text waits for the next update, the end does not.
@@ -170,6 +120,8 @@ class Answers:
             if edited.pending:
                 raise Busy
             edited.turns.clear()
+            edited.sent_from = ""
+        self.files.remove(edited.id)
         return edited
 
     def shut_down(self) -> None:
@@ -179,11 +131,10 @@ class Answers:
             self._finish(running, "interrupted")
 
     def _run(self, running: RunningAnswer, conversation: Conversation, turn: Turn) -> None:
+        running.call.sent = lambda call: self._record(running, durable=False)
         try:
-            body = self.backend.request(conversation, turn)
-            running.call.reply.model = body["model"]
-            for text in self.backend.llm.stream(body, running.call):
-                if not running.append(text):
+            for channel, text in self.backend.answer(conversation, turn, running.call):
+                if not running.append(text, channel):
                     return
             self._finish(running, "done")
         except Stopped:
@@ -200,25 +151,43 @@ class Answers:
             return
         running.call.close()
         try:
+            pictures = self._keep_files(running)
             with self.store.editing(running.conversation_id, running.owner) as edited:
-                answer = edited.turn_of(running.id).answer
-                answer.status, answer.failure, answer.text = status, failure, running.read()
-                reply = running.call.reply
-                answer.finish_reason, answer.usage = reply.finish_reason, reply.usage
-                answer.model = reply.model
+                turn = edited.turn_of(running.id)
+                answer = turn.answer
+                running.fill(answer)
+                answer.status, answer.failure, answer.pictures = status, failure, pictures
+                _note(answer, running.call)
                 answer.ended = time()
+                if turn is edited.turns[-1] and not turn.single:
+                    edited.sent_from = running.call.sent_from
         except Refused:
-            pass  # The turn was cleared meanwhile.
+            self.files.remove_of(running.conversation_id, running.id)  # The turn was cleared meanwhile.
         except Exception:
             # The log stays, and the answer is settled from it as soon as the record can be written again.
-            log.exception("An answer could not be saved; its text is kept in %s.", running.log_path)
+            log.exception("An answer could not be saved; its text is kept in %s.", self.logs.path(running.id))
             self._forget(running)
             return
         self._drop(running)
 
+    def _keep_files(self, running: RunningAnswer) -> list[Picture]:
+        """Write the files of an answer: its pictures, and its exchanges without them."""
+        pictures = []
+        if running.call.exchanges and (reply := running.call.exchanges[-1].reply):
+            pictures = pictures_of(reply, running.id, lambda name, content: self._write(running, name, content))
+        self._record(running, durable=True)
+        return pictures
+
+    def _record(self, running: RunningAnswer, *, durable: bool) -> None:
+        if exchanges := running.call.exchanges:
+            self._write(running, exchanges_file(running.id), msgspec.json.encode(exchanges), durable=durable)
+
+    def _write(self, running: RunningAnswer, name: str, content: bytes, *, durable: bool = True) -> None:
+        self.files.write(running.conversation_id, name, content, durable=durable)
+
     def _drop(self, running: RunningAnswer) -> None:
         running.end()
-        running.log_path.unlink(missing_ok=True)
+        self.logs.remove(running.id)
         self._forget(running)
 
     def _forget(self, running: RunningAnswer) -> None:
@@ -230,12 +199,14 @@ class Answers:
         turn = conversation.pending
         if turn is None or turn.answer.id in self._running:
             return
-        answer = turn.answer
-        path = self._log_path(answer.id)
-        if path.exists():
-            # A process killed in the middle of a write may leave half a character.
-            answer.text = path.read_bytes().decode(errors="ignore")
-        answer.status, answer.ended = "interrupted", time()
+        self.logs.recover(turn.answer)
+        turn.answer.status, turn.answer.ended = "interrupted", time()
 
-    def _log_path(self, answer_id: str) -> Path:
-        return self.folder / f"{answer_id}.log"
+
+def _note(answer: Answer, call: Call) -> None:
+    """Put into an answer what the call says about it."""
+    reply = call.reply
+    answer.model = reply.model
+    answer.finish_reason, answer.stop_sequence, answer.refused = reply.finish_reason, reply.stop_sequence, reply.refused
+    answer.usage = reply.usage
+    answer.dropped, answer.overflowed = call.dropped, call.overflowed

@@ -1,16 +1,20 @@
 """Which model answers: the endpoint that the settings name, or the local model."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 from .config import wants_local_model
-from .conversation import Conversation, Turn
-from .llm import LLM, Endpoint
-from .llm_errors import LLMError, ModelUnknown, Unreachable
+from .conversation import Conversation, Message, Turn
+from .llm import LLM, Call, Endpoint
+from .llm_errors import ContextOverflow, LLMError, ModelUnknown, Unreachable
 from .local_model import LocalModel, LocalModelError, find
+from .reply import Piece
+from .request import ADDED, Request, chat, completion, image, leave_out, without
+from .window import half, oldest_sent
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,8 @@ class Backend:
         self._remote = Endpoint(config["OPENAI_BASE_URL"] or "", config["OPENAI_API_KEY"] or "")
         self._name: str | None = self.local.name if self.local else config["CHAT_MODEL"]
         self._system_prompt = config["SYSTEM_PROMPT"]
+        self._context_tokens: int | None = config["CONTEXT_TOKENS"]
+        self._refused: dict[str, set[str]] = {}  # what Parley adds to a request, by the models that refuse it
         self._guard = Lock()
         self.finds_model = self._name is None
         self.looking = False  # for the endpoint's first model
@@ -58,17 +64,99 @@ class Backend:
         if self.local:
             self.local.stop()
 
-    def request(self, conversation: Conversation, turn: Turn) -> dict[str, Any]:
-        """Return the body of the request for a turn. Raises LLMError where no model is known."""
+    def answer(self, conversation: Conversation, turn: Turn, call: Call) -> Iterator[Piece]:
+        """Ask the model, and yield its answer to a turn as it comes. Raises LLMError.
+
+        Asks a second time where the provider does not support a parameter, or finds the conversation too
+        long for the model; `call` says so.
+        """
+        model = self.model(conversation) or self._first_model()
+        call.reply.model = model
+        call.sent_from = since = self._oldest_sent(conversation, turn)
+        request = self._request(conversation, turn, model, since)
+        while True:
+            came = False
+            try:
+                for piece in self.llm.send(request.path, request.body, call):
+                    came = True
+                    yield piece
+                return
+            except LLMError as error:
+                if came or not self._changed(request, error, conversation, turn, call):
+                    raise
+
+    def _request(self, conversation: Conversation, turn: Turn, model: str, since: str) -> Request:
+        match conversation.mode:
+            case "completion":
+                request = completion(conversation, turn, model)
+            case "image":
+                request = image(conversation, turn, model)
+            case _:
+                request = chat(conversation, turn, model, self.messages(conversation, turn, since))
+                if self.host == "api.openai.com":
+                    # Its cache of prompts is then asked where this conversation's beginning is.
+                    request.body["prompt_cache_key"] = sha256(conversation.id.encode()).hexdigest()[:32]
+        leave_out(request, self._refused.get(model, ()))
+        return request
+
+    def messages(self, conversation: Conversation, turn: Turn, since: str = "") -> list[Message]:
+        """Return the messages for a turn, from a turn on."""
         # llama.cpp goes on with an unfinished answer; most others take it for a finished one.
-        messages = conversation.messages(turn, self._system_prompt, prefill=self.local is not None)
-        return {"model": self._name or self._first_model(), "messages": messages}
+        return conversation.messages(
+            turn, self.system_prompt(conversation), prefill=self.local is not None, since=since
+        )
+
+    def _changed(self, request: Request, error: LLMError, conversation: Conversation, turn: Turn, call: Call) -> bool:
+        """Change a request that failed so that it may succeed; False where that cannot be."""
+        if isinstance(error, ContextOverflow):
+            less = half(conversation, turn, call.sent_from, self._count) if conversation.mode == "chat" else None
+            if less is None or call.overflowed:
+                return False
+            call.overflowed, call.sent_from = True, less
+            request.body = request.body | {"messages": self.messages(conversation, turn, less)}
+            return True
+        name = without(request, error)
+        if name is None:
+            return False
+        if name in ADDED and name not in conversation.parameters:
+            # Ours, not the person's: this model is not asked with it again.
+            self._refused.setdefault(request.body["model"], set()).add(name)
+        elif any(one in conversation.parameters for one in call.dropped):
+            return False  # One second request, not one for each parameter.
+        call.dropped.append(name)
+        return True
+
+    def model(self, conversation: Conversation) -> str | None:
+        """Return the name of the model that a conversation asks; None while nobody knows what the endpoint has."""
+        return conversation.parameters.get("model") or self._name
+
+    def system_prompt(self, conversation: Conversation) -> str:
+        return str(conversation.parameters.get("system_prompt", self._system_prompt))
+
+    def context_tokens(self, conversation: Conversation) -> int | None:
+        """Return the context window that a conversation has to fit, in tokens; None where nobody knows it."""
+        own: int | None = conversation.parameters.get("context_tokens") or self._context_tokens
+        return own or (self.local.context_tokens if self.local else None)
+
+    def _oldest_sent(self, conversation: Conversation, turn: Turn) -> str:
+        window = self.context_tokens(conversation)
+        if conversation.mode != "chat" or turn.single:
+            return ""
+        if window is None:
+            return conversation.sent_from if turn is conversation.turns[-1] else ""
+        # The answer has to fit, too.
+        room = window - min(conversation.parameters.get("max_tokens", window // 8), window // 2)
+        fixed = self._count(conversation.messages(turn, self.system_prompt(conversation), prefill=True, since=turn.id))
+        return oldest_sent(conversation, turn, room, self._count, fixed)
+
+    def _count(self, messages: list[Message]) -> int:
+        return sum(len(message["content"]) // 4 + 4 for message in messages)
 
     def _endpoint(self) -> Endpoint:
         if not self.local:
             return self._remote
         try:
-            return Endpoint(*self.local.address())
+            return Endpoint(*self.local.address(), private=True)
         except LocalModelError as error:
             raise Unreachable(str(error)) from error
 

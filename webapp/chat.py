@@ -1,18 +1,21 @@
-"""The pages and fragments of a chat: read it, ask, stop, retry, continue, clear."""
+"""The pages of every mode and their fragments: read, ask, stop, retry, continue, keep, leave out, clear."""
 
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 from flask import Blueprint, Response, current_app, redirect, render_template, request, stream_with_context, url_for
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from . import __version__, store
+from . import __version__, following, store
 from .answers import Answers
 from .backend import Backend
-from .conversation import BadQuestion, Conversation, Refused, Turn, check_question, new_id
+from .conversation import BadQuestion, Conversation, Mode, Refused, Turn, check_question, new_id
+from .following import read_positions
 from .markdown import render
+from .pictures import picture_name
+from .request import PATHS
 
 blueprint = Blueprint("chat", __name__)
 
@@ -39,18 +42,70 @@ def wants_fragment() -> bool:
 
 @blueprint.app_context_processor
 def helpers() -> dict[str, object]:
-    return {"backend": backend(), "render_answer": render, "new_id": new_id}
+    return {
+        "backend": backend(),
+        "render_answer": render,
+        "new_id": new_id,
+        "page_url": page_url,
+        "path_of": path_of,
+        "text_id": following.text_id,
+        "picture_name": picture_name,
+        "positions_of": following.positions_of,
+    }
+
+
+PAGES: dict[Mode, str] = {"chat": "chat.page", "completion": "chat.completion", "image": "chat.images"}
+
+
+def page_url(conversation: Conversation, **more: Any) -> str:
+    """Return the address of the page that shows a conversation."""
+    return url_for(PAGES[conversation.mode], **more)
+
+
+def path_of(conversation: Conversation) -> str:
+    """Return the API's path that a conversation's questions go to."""
+    return PATHS[conversation.mode]
 
 
 @blueprint.get("/")
 def page() -> str:
+    return _own_page("chat")
+
+
+@blueprint.get("/completion")
+def completion() -> str:
+    return _own_page("completion")
+
+
+@blueprint.get("/images")
+def images() -> str:
+    return _own_page("image")
+
+
+def _own_page(mode: Mode) -> str:
     backend().start()
-    return _page(answers().live(store.own_conversation()))
+    conversation = answers().live(store.own_conversation(mode))
+    return _page(conversation, typed=_prompt_to_go_on_from(conversation))
+
+
+def _prompt_to_go_on_from(conversation: Conversation) -> str:
+    """Return a turn's prompt and what came of it, to be edited and sent as a new one."""
+    try:
+        turn = conversation.turn(request.args.get("from", ""))
+    except Refused:
+        return ""
+    echoed = turn.answer.text.startswith(turn.question)
+    return turn.answer.text if echoed else turn.question + turn.answer.text
 
 
 @blueprint.post("/conversations/<conversation_id>/ask")
 def ask(conversation_id: str) -> Reply:
-    return _begin(conversation_id, lambda edited: edited.ask(_question(), request.form.get("turn", "")))
+    def change(edited: Conversation) -> Turn:
+        question = _question()  # First: it looks at the body's bytes, which the form then uses up.
+        edited.single = edited.mode == "chat" and "single" in request.form
+        return edited.ask(question, request.form.get("turn", ""), single=edited.single)
+
+    return _begin(conversation_id, change)
 
 
 @blueprint.post("/conversations/<conversation_id>/turns/<turn_id>/retry")
@@ -63,13 +118,28 @@ def resume(conversation_id: str, turn_id: str) -> Reply:
     return _begin(conversation_id, lambda edited: edited.resume(turn_id))
 
 
+@blueprint.post("/conversations/<conversation_id>/turns/<turn_id>/keep/<int:index>")
+def keep(conversation_id: str, turn_id: str, index: int) -> Reply:
+    return _edit(conversation_id, lambda edited: edited.keep(turn_id, index))
+
+
+@blueprint.post("/conversations/<conversation_id>/turns/<turn_id>/leave-out")
+def leave_out(conversation_id: str, turn_id: str) -> Reply:
+    return _edit(conversation_id, lambda edited: edited.leave_out(turn_id, True))
+
+
+@blueprint.post("/conversations/<conversation_id>/turns/<turn_id>/take-back")
+def take_back(conversation_id: str, turn_id: str) -> Reply:
+    return _edit(conversation_id, lambda edited: edited.leave_out(turn_id, False))
+
+
 @blueprint.post("/conversations/<conversation_id>/stop")
 def stop(conversation_id: str) -> Reply:
     conversation = opened(conversation_id)
     turn = conversation.pending
     answers().stop(conversation)
     # To htmx the answer's own stream brings the end, behind its last piece of text.
-    return ("", 204) if wants_fragment() else _to_page(turn)
+    return ("", 204) if wants_fragment() else _to_page(conversation, turn)
 
 
 @blueprint.post("/conversations/<conversation_id>/clear")
@@ -79,7 +149,7 @@ def clear(conversation_id: str) -> Reply:
     if not wants_fragment() and "confirmed" not in request.form:
         return redirect(url_for("chat.confirm_clear", conversation_id=conversation_id), code=303)
     conversation = answers().clear(conversation)
-    return render_template("_cleared.html", conversation=conversation) if wants_fragment() else _to_page()
+    return render_template("_cleared.html", conversation=conversation) if wants_fragment() else _to_page(conversation)
 
 
 @blueprint.get("/conversations/<conversation_id>/clear")
@@ -91,13 +161,14 @@ def confirm_clear(conversation_id: str) -> str:
 def stream(conversation_id: str, answer_id: str) -> Response:
     """Send an answer's text from a position on as server-sent events, then its end.
 
-    The position, in characters, is each event's id, and comes back as `Last-Event-ID`.
+    The positions, in characters, are each event's id, and come back as `Last-Event-ID`.
     """
-    opened(conversation_id).turn_of(answer_id)
-    position = request.headers.get("Last-Event-ID") or request.args.get("after", "")
-    start = int(position) if position.isascii() and position.isdigit() else 0
+    conversation = opened(conversation_id)
+    conversation.turn_of(answer_id)
+    start = read_positions(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
+    events = following.events(answers(), conversation, answer_id, start)
     return Response(
-        stream_with_context(_events(conversation_id, answer_id, start)),
+        stream_with_context(events),
         mimetype="text/event-stream",
         headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
     )
@@ -114,31 +185,6 @@ def healthz() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
-def _events(conversation_id: str, answer_id: str, start: int) -> Iterator[str]:
-    position = start
-    for position, piece in answers().follow(answer_id, start):
-        if piece:
-            yield _event(render_template("_piece.html", answer_id=answer_id, text=piece), position)
-        else:
-            yield ": heartbeat\n\n"
-    try:
-        conversation = opened(conversation_id)
-        turn = conversation.turn_of(answer_id)
-    except Refused:
-        yield "event: end\ndata:\n\n"  # Cleared meanwhile; whoever cleared it has told the page.
-        return
-    if rest := turn.answer.text[position:]:
-        position += len(rest)
-        yield _event(render_template("_piece.html", answer_id=answer_id, text=rest), position)
-    yield _event(render_template("_settled.html", conversation=conversation, turn=turn), position)
-    yield "event: end\ndata:\n\n"
-
-
-def _event(html: str, position: int) -> str:
-    data = "".join(f"data: {line}\n" for line in html.split("\n"))
-    return f"id: {position}\n{data}\n"
-
-
 def _page(conversation: Conversation, notice: str = "", typed: str = "") -> str:
     return render_template("page.html", conversation=conversation, notice=notice, typed=typed)
 
@@ -148,15 +194,38 @@ def _begin(conversation_id: str, change: Callable[[Conversation], Turn]) -> Repl
     try:
         conversation, turn = answers().begin(opened(conversation_id), change)
     except Refused as refusal:
-        if wants_fragment():
-            return render_template("_notice.html", message=str(refusal)), refusal.status
-        own = answers().live(store.own_conversation())
-        return _page(own, notice=str(refusal), typed=request.form.get("question", "")), refusal.status
-    return render_template("_begun.html", conversation=conversation, turn=turn) if wants_fragment() else _to_page(turn)
+        return _refused(conversation_id, refusal)
+    return _changed(conversation, turn)
 
 
-def _to_page(turn: Turn | None = None) -> WerkzeugResponse:
-    return redirect(url_for("chat.page", _anchor=f"turn-{turn.id}" if turn else None), code=303)
+def _edit(conversation_id: str, change: Callable[[Conversation], Turn]) -> Reply:
+    """Make a change to a turn that asks nothing, and show it."""
+    try:
+        with store.current().editing(conversation_id, store.visitor()) as edited:
+            turn = change(edited)
+    except Refused as refusal:
+        return _refused(conversation_id, refusal)
+    return _changed(answers().live(edited), turn)
+
+
+def _changed(conversation: Conversation, turn: Turn) -> Reply:
+    if wants_fragment():
+        return render_template("_begun.html", conversation=conversation, turn=turn)
+    return _to_page(conversation, turn)
+
+
+def _refused(conversation_id: str, refusal: Refused) -> Reply:
+    if wants_fragment():
+        return render_template("_notice.html", message=str(refusal)), refusal.status
+    try:
+        conversation = opened(conversation_id)
+    except Refused:
+        conversation = answers().live(store.own_conversation())
+    return _page(conversation, str(refusal), request.form.get("question", "")), refusal.status
+
+
+def _to_page(conversation: Conversation, turn: Turn | None = None) -> WerkzeugResponse:
+    return redirect(page_url(conversation, _anchor=f"turn-{turn.id}" if turn else None), code=303)
 
 
 def _question() -> str:

@@ -129,6 +129,13 @@ SETTINGS = (
         "The local model's context window, in tokens.",
         _whole(256, 1_000_000),
     ),
+    Setting(
+        "CONTEXT_TOKENS",
+        None,
+        "The context window of the endpoint's model, in tokens, where the endpoint does not report it. Older turns "
+        "that do not fit are left out.",
+        _whole(256, 100_000_000),
+    ),
     Setting("DATA_DIR", "instance", "The folder that keeps the conversations.", _path),
     Setting(
         "SESSION_DAYS",

@@ -11,7 +11,6 @@ Nothing here knows of Flask, of files or of a network. What a person may not do 
 
 import re
 import secrets
-from collections.abc import Iterator
 from time import time
 from typing import Any, Literal
 
@@ -109,6 +108,10 @@ class Answer(Struct, omit_defaults=True):
     ended: float | None = None
 
     @property
+    def has_content(self) -> bool:
+        return bool(self.text or self.reasoning or self.pictures)
+
+    @property
     def can_continue(self) -> bool:
         """Tell whether there is a text that the model did not finish."""
         unfinished = self.status in ("stopped", "interrupted", "failed") or self.finish_reason == "length"
@@ -144,6 +147,7 @@ class Conversation(Struct, omit_defaults=True):
     mode: Mode = "chat"
     turns: list[Turn] = []
     parameters: dict[str, Any] = {}
+    single: bool = False  # what the switch for single questions stands at
     sent_from: str = ""
     created: float = field(default_factory=time)
     version: int = 1  # of the record's form; one that was written before there was another does not say
@@ -165,7 +169,7 @@ class Conversation(Struct, omit_defaults=True):
                 return turn
         raise Unknown("That answer is no longer in this conversation.")
 
-    def ask(self, question: str, turn_id: str) -> Turn:
+    def ask(self, question: str, turn_id: str, *, single: bool = False) -> Turn:
         """Append a turn; the same id with the same question again is the same turn, not a second one."""
         for turn in self.turns:
             if turn.id == turn_id:
@@ -175,18 +179,22 @@ class Conversation(Struct, omit_defaults=True):
         self._refuse_while_busy()
         if not ID.fullmatch(turn_id):
             turn_id = new_id()
-        turn = Turn(question, id=turn_id, answers=[Answer()])
+        turn = Turn(question, id=turn_id, answers=[self._new_answer()], single=single)
         self.turns.append(turn)
         return turn
 
     def retry(self, turn_id: str) -> Turn:
-        """Ask a turn's question again; an answer that has text is kept as an earlier one."""
+        """Ask a turn's question again; an answer that has any content is kept as an earlier one."""
         turn = self.turn(turn_id)
         self._refuse_while_busy()
-        if not turn.answer.text:
+        if not turn.answer.has_content:
             turn.answers.pop()
-        turn.answers.append(Answer())
+        turn.answers.append(self._new_answer())
         return turn
+
+    def _new_answer(self) -> Answer:
+        n = self.parameters.get("n", 1)
+        return Answer(choices=[""] * n if n > 1 and self.mode != "image" else [])
 
     def resume(self, turn_id: str) -> Turn:
         """Let the model go on with an answer that it did not finish."""
@@ -197,33 +205,58 @@ class Conversation(Struct, omit_defaults=True):
         turn.answers[-1] = Answer(text=turn.answer.text)
         return turn
 
+    def keep(self, turn_id: str, index: int) -> Turn:
+        """Let another choice of an answer be the one that counts."""
+        turn = self.turn(turn_id)
+        answer = turn.answer
+        if answer.status == "pending":
+            raise Busy
+        if not 0 <= index < len(answer.choices):
+            raise Unknown("That choice is not in this answer.")
+        # The one that was kept may have been continued.
+        answer.choices[answer.kept] = answer.text
+        answer.kept, answer.text = index, answer.choices[index]
+        return turn
+
+    def leave_out(self, turn_id: str, left_out: bool) -> Turn:
+        """Leave a turn out of what is sent with later questions, or take it back."""
+        turn = self.turn(turn_id)
+        turn.left_out = left_out
+        return turn
+
     def _refuse_while_busy(self) -> None:
         if self.pending:
             raise Busy
 
-    def messages(self, turn: Turn, system_prompt: str, *, prefill: bool) -> list[Message]:
+    def messages(self, turn: Turn, system_prompt: str, *, prefill: bool, since: str = "") -> list[Message]:
         """Return the API messages for a turn: the system prompt, the turns before it, its question.
 
-        A turn without an answer's text is left out. Where the answer has text already, the model is
-        to go on with it: servers that take an unfinished answer as the last message get just that
-        (`prefill`), all others are asked in words.
+        Of the turns before it, `since` is the oldest that is sent; none are with a single question. Where
+        the answer has text already, the model is to go on with it: servers that take an unfinished answer
+        as the last message get just that (`prefill`), all others are asked in words.
         """
         sent: list[Message] = []
         if system_prompt:
             sent.append({"role": "system", "content": system_prompt})
-        for earlier in self._before(turn):
+        for earlier in self.history(turn, since):
             sent += _exchange(earlier.question, earlier.answer.text)
         if not turn.answer.text:
             return [*sent, {"role": "user", "content": turn.question}]
         sent += _exchange(turn.question, turn.answer.text)
         return sent if prefill else [*sent, {"role": "user", "content": CONTINUE_PROMPT}]
 
-    def _before(self, turn: Turn) -> Iterator[Turn]:
-        for earlier in self.turns:
-            if earlier is turn:
-                return
-            if earlier.answer.text:
-                yield earlier
+    def history(self, turn: Turn | None = None, since: str = "") -> list[Turn]:
+        """Return the turns that are sent before a turn's question, or before the next one, from `since` on.
+
+        A turn without an answer's text is not among them, nor one that was left out.
+        """
+        if turn and turn.single:
+            return []
+        before = self.turns[: self.turns.index(turn)] if turn else self.turns
+        start = next((index for index, earlier in enumerate(before) if earlier.id == since), 0)
+        if since and turn and since == turn.id:
+            return []
+        return [earlier for earlier in before[start:] if earlier.answer.text and not earlier.left_out]
 
 
 def _exchange(question: str, answer: str) -> list[Message]:

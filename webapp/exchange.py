@@ -1,8 +1,15 @@
 """One request to an endpoint and its reply, as they are kept beside an answer and shown under it."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+
+MATTER = re.compile(
+    r"(x-)?(\w+-)?request-id|cf-ray|retry-after(-ms)?|x-ratelimit-.*|ratelimit.*|x-should-retry|openai-.*",
+    re.IGNORECASE,
+)
 
 
 class Exchange(Struct, omit_defaults=True):
@@ -19,3 +26,13 @@ class Exchange(Struct, omit_defaults=True):
     headers: dict[str, str] = {}
     reply: dict[str, Any] | None = None
     body: str = ""
+
+
+def that_matter(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a reply that help: ids, rate limits, when to try again."""
+    return {name: value for name, value in headers.items() if MATTER.fullmatch(name)}
+
+
+def exchanges_file(answer_id: str) -> str:
+    """Return the name of the file that keeps the exchanges of an answer."""
+    return f"{answer_id}.exchanges.json"

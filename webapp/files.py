@@ -6,6 +6,7 @@ They live and end with their conversation; who may read that may read them.
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from .conversation import Unknown, new_id
@@ -38,6 +39,8 @@ class Files:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        # How a write is done, as with the records.
+        self.off_loop: Callable[..., None] = lambda write, *arguments: write(*arguments)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def path(self, conversation_id: str, name: str) -> Path:
@@ -46,11 +49,14 @@ class Files:
             raise Unknown(GONE)
         return self.folder / conversation_id / name
 
-    def write(self, conversation_id: str, name: str, content: bytes) -> None:
-        """Write a file. Raises OSError."""
+    def write(self, conversation_id: str, name: str, content: bytes, *, durable: bool = True) -> None:
+        """Write a file; one that is not durable may be lost, or be lost in part, in a crash. Raises OSError."""
         path = self.path(conversation_id, name)
         path.parent.mkdir(exist_ok=True, mode=0o700)
-        write_whole(path, content)
+        if durable:
+            self.off_loop(write_whole, path, content)
+        else:
+            path.write_bytes(content)
 
     def read(self, conversation_id: str, name: str) -> bytes:
         """Return a file's content. Raises Unknown where there is none."""
@@ -58,6 +64,11 @@ class Files:
             return self.path(conversation_id, name).read_bytes()
         except FileNotFoundError:
             raise Unknown(GONE) from None
+
+    def remove_of(self, conversation_id: str, answer_id: str) -> None:
+        """Remove the files of one answer, whose names begin with its id."""
+        for path in self.path(conversation_id, answer_id).parent.glob(f"{answer_id}*"):
+            path.unlink(missing_ok=True)
 
     def remove(self, conversation_id: str) -> None:
         """Remove all files of a conversation."""

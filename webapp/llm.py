@@ -1,35 +1,56 @@
 """The only module that imports the openai package: calls to the endpoint, and how to end them."""
 
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock, local
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httpx2
 import openai
+from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types.chat import ChatCompletionChunk
 
+from .assembly import Assembly
 from .config import LOOPBACK
+from .exchange import Exchange, that_matter
 from .llm_errors import BrokenOff, EmptyAnswer, LLMError, RequestRejected, Stopped, TimedOut, Unreachable, from_status
-from .reply import Reply, read
+from .reply import Piece, Reply, cleaned, read
 
+log = logging.getLogger(__name__)
+
+LONGEST_BODY = 100_000  # characters of a failed call's reply that are kept
 BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
 
 class Endpoint(NamedTuple):
-    """Where the model is: the base URL and the key, which always go together."""
+    """Where the model is: the base URL and the key, which always go together.
+
+    A private one is of no use to anybody but us, and is not shown.
+    """
 
     base_url: str
     api_key: str
+    private: bool = False
 
 
 @dataclass
 class Call:
-    """One request to a model and what its reply says; another thread can close it at any moment."""
+    """The requests for one answer and what the last reply says; another thread can close it at any moment.
+
+    `sent` is told of each request just before it is sent. `dropped` names the parameters that a second
+    request did without, `overflowed` says that it had fewer turns, `sent_from` which was the oldest.
+    """
 
     reply: Reply = field(default_factory=Reply)
+    exchanges: list[Exchange] = field(default_factory=list)
+    sent: Callable[["Call"], None] = lambda call: None
+    dropped: list[str] = field(default_factory=list)
+    overflowed: bool = False
+    sent_from: str = ""
     closed: bool = False
     _socket: socket.socket | None = None
     _lock: Lock = field(default_factory=Lock)
@@ -104,25 +125,32 @@ class LLM:
             page = self._client(endpoint, Call()).models.list(timeout=10)
             return [model.id for model in page.data or []]
 
-    def stream(self, body: dict[str, Any], call: Call) -> Iterator[str]:
-        """Send one chat request and yield the answer's text as it arrives. Raises LLMError.
+    def send(self, path: str, body: dict[str, Any], call: Call) -> Iterator[Piece]:
+        """Send one request and yield the text of its reply as it arrives, streamed or in one piece. Raises LLMError.
 
-        `call` gets what the reply says beside its text, and can end the request.
+        `call` gets the exchange and what the reply says beside its text, and can end the request.
         """
         endpoint = self._endpoint()
-        whole = 0
-        with self._telling(endpoint, call):
-            client = self._client(endpoint, call)
-            create = client.chat.completions.with_streaming_response.create
-            # As `extra_body` they are sent as they are. The SDK would look into every one of them first, which
-            # with 500 turns stops everything else for 160 ms (bench/README.md).
-            messages = {"messages": body["messages"]}
-            with create(**body | {"messages": []}, stream=True, extra_body=messages) as response:
-                for text in read(response.iter_bytes(), response.headers.get("content-type", ""), call.reply):
-                    whole += len(text)
-                    yield text
-        if not whole:
-            raise EmptyAnswer(f"The answer has no text (finish reason: {call.reply.finish_reason or 'none given'}).")
+        exchange = Exchange("" if endpoint.private else endpoint.base_url, path, body)
+        call.exchanges.append(exchange)
+        call.reply = reply = Reply()
+        call.sent(call)
+        came = False
+        try:
+            with self._telling(endpoint, call):
+                # As `extra_body` it is sent as it is. The SDK would look into every message first, which with 500
+                # turns stops everything else for 160 ms (bench/README.md), and does not know every field.
+                create, needed = _operation(self._client(endpoint, call), path)
+                with create(**needed, extra_body=body) as response:
+                    exchange.status = response.status_code
+                    exchange.headers = that_matter(response.headers)
+                    for piece in read(response.iter_bytes(), response.headers.get("content-type", ""), reply):
+                        came = True
+                        yield piece
+        finally:
+            exchange.reply = _kept(reply)
+        if not came and not (reply.whole or {}).get("data"):
+            raise EmptyAnswer(f"The answer has no text (finish reason: {reply.finish_reason or 'none given'}).")
 
     def _telling(self, endpoint: Endpoint, call: Call | None = None) -> "_Telling":
         return _Telling(endpoint, call or Call(), self._answer_timeout)
@@ -140,6 +168,10 @@ class _Telling:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is None or not isinstance(error, Exception):
             return
+        if isinstance(error, openai.APIStatusError) and self.call.exchanges:
+            exchange = self.call.exchanges[-1]
+            exchange.status, exchange.headers = error.status_code, that_matter(error.response.headers)
+            exchange.body = self._without_key(error.response.text[:LONGEST_BODY])
         if self.call.closed:
             raise Stopped("Stopped.") from error
         raise self._translated(error) from error
@@ -170,3 +202,42 @@ class _Telling:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self.endpoint.api_key, "[key]") if self.endpoint.api_key else text
+
+
+def _operation(client: openai.OpenAI, path: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Return the SDK's operation for a path, and the arguments without which it does not go."""
+    match path:
+        case "/chat/completions":
+            return client.chat.completions.with_streaming_response.create, {"model": "", "messages": []}
+        case "/completions":
+            return client.completions.with_streaming_response.create, {"model": "", "prompt": ""}
+        case "/images/generations":
+            return client.images.with_streaming_response.generate, {"prompt": ""}
+    raise ValueError(path)
+
+
+def _kept(reply: Reply) -> dict[str, Any] | None:
+    """Return a reply as the API would have sent it in one piece; None where nothing came."""
+    if reply.whole is not None:
+        return cast(dict[str, Any], cleaned(reply.whole))
+    if not reply.assembly.top:
+        return None
+    return cast(dict[str, Any], cleaned(_assembled(reply.assembly)))
+
+
+def _assembled(assembly: Assembly) -> dict[str, Any]:
+    if not assembly.is_chat:
+        return assembly.completion()
+    state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
+    try:
+        for chunk in assembly.chunks():
+            state.handle_chunk(ChatCompletionChunk.construct(**chunk))
+        # The final completion would be parsed, and refuses a reply that was cut off.
+        made = state.current_completion_snapshot.to_dict(mode="json")
+    except Exception as error:
+        log.info("A server's own kind of delta, which the SDK cannot join: %s", error)
+        made = {"choices": [{"message": choice.message() | choice.loose()} for _, choice in assembly.choices]}
+    choices = cast(list[dict[str, Any]], made["choices"])
+    for one in choices:
+        one["message"].pop("parsed", None)
+    return assembly.completed(choices, "chat.completion")

@@ -28,7 +28,12 @@ SHOWN = 600  # characters of a reply that makes no sense
 
 
 class LLMError(Exception):
-    """A call to a model failed; the text is the provider's own where it gave one."""
+    """A call to a model failed; the text is the provider's own where it gave one.
+
+    `parameters` are the names of those that the provider does not support, as far as it names any.
+    """
+
+    parameters: tuple[str, ...] = ()
 
     def __init__(self, message: str, status: int | None = None, retry_after: float | None = None):
         super().__init__(message)
@@ -96,8 +101,16 @@ def from_status(status: int, body: Any, text: str, headers: Mapping[str, str]) -
     details = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(details, dict):
         details = {"message": shown(details) if isinstance(details, str) else None}
-    message = details.get("message") or details.get("detail") or shown(text) or f"HTTP status {status}, and no message."
-    return _error(str(message), details, status, _retry_after(headers))
+    message = (
+        details.get("message")
+        or _first_detail(details.get("detail"))
+        or shown(text)
+        or f"HTTP status {status}, and no message."
+    )
+    error = _error(str(message), details, status, _retry_after(headers))
+    if isinstance(error, RequestRejected):
+        error.parameters = unsupported(str(message), details)
+    return error
 
 
 def _error(message: str, details: dict[str, Any], status: int | None, retry_after: float | None = None) -> LLMError:
@@ -118,6 +131,39 @@ def _error(message: str, details: dict[str, Any], status: int | None, retry_afte
 OVERFLOW = re.compile(
     "maximum context length|context (window|length|size).{0,40}(exceed|too)|exceed.{0,40}context", re.IGNORECASE
 )
+
+
+UNSUPPORTED = re.compile(
+    "(un|not |n't )support|un(recogni[sz]ed|known|expected|permitted)|not (permitted|allowed|accept)|extra_forbidden"
+    "|extra inputs|additional propert",
+    re.IGNORECASE,
+)
+NAMED = re.compile(r"[\"'`‘“]([a-z_]{1,40})\b|(?:argument|parameter|field|property)s?(?: supplied)?: *([a-z_]{1,40})\b")
+
+
+def unsupported(message: str, details: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of parameters that an error says are not supported, the likeliest first.
+
+    OpenAI and many others name one as `param`, FastAPI's servers in `detail[].loc`, the rest in words.
+    """
+    named = [details.get("param")]
+    told = f"{message} {details.get('code')}"
+    if isinstance(found := details.get("detail"), list):
+        for one in found:
+            if isinstance(one, dict) and isinstance(one.get("loc"), list):
+                named += one["loc"]
+                told += f" {one.get('type')}"
+    if not UNSUPPORTED.search(told):
+        return ()
+    named += [quoted or plain for quoted, plain in NAMED.findall(message)]
+    return tuple(re.split(r"[.\[]", name)[0] for name in named if isinstance(name, str))
+
+
+def _first_detail(detail: Any) -> Any:
+    """Return what a FastAPI server says was wrong, which comes as a list."""
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        return f"{'.'.join(map(str, detail[0].get('loc') or ()))}: {detail[0].get('msg')}"
+    return detail
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -1,14 +1,20 @@
-"""Reading the bytes of a chat reply: server-sent events to text, fast."""
+"""Reading the bytes of a reply: server-sent events, or one JSON, to text as it comes."""
 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from .assembly import Assembly
 from .llm_errors import BrokenOff, Garbage, LLMError, from_stream, shown
+
+# Where a piece of text belongs: to a choice, by its index, or to the reasoning before the first one.
+Piece = tuple[int, str]
+REASONING = -1
+MOST_CHOICES = 8
 
 # A carriage return at the very end may be the first half of a line end.
 LINE_END = re.compile(b"\r\n|\n|\r(?!\n|$)")
@@ -16,64 +22,76 @@ LINE_END = re.compile(b"\r\n|\n|\r(?!\n|$)")
 
 @dataclass
 class Reply:
-    """What a reply says beside its text."""
+    """What a reply says beside its text, and the reply itself: `whole`, or what it is assembled from."""
 
     finish_reason: str | None = None
+    stop_sequence: str = ""
+    refused: bool = False
     usage: dict[str, Any] | None = None
     model: str = ""
+    whole: dict[str, Any] | None = None
+    assembly: Assembly = field(default_factory=Assembly)
+
+    def note(self, part: dict[str, Any]) -> None:
+        """Take what a chunk, or a reply in one piece, says about the whole call."""
+        if isinstance(model := part.get("model"), str) and model:
+            self.model = model
+        if isinstance(usage := part.get("usage"), dict) and usage:
+            self.usage = usage
+
+    def note_choice(self, choice: dict[str, Any]) -> None:
+        if choice.get("index") not in (0, None):
+            return
+        if isinstance(reason := choice.get("finish_reason"), str) and reason:
+            self.finish_reason = reason
+        if isinstance(sequence := choice.get("stop_reason"), str):  # vLLM says which one it was.
+            self.stop_sequence = sequence
 
 
-class _Delta(msgspec.Struct):
-    content: Any = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
-    model: str | None = None
-    error: Any = None
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
-
-
-def read(pieces: Iterator[bytes], content_type: str, reply: Reply) -> Iterator[str]:
-    """Yield the text of a streamed reply, what arrives together as one piece. Fills in `reply`. Raises LLMError.
+def read(pieces: Iterator[bytes], content_type: str, reply: Reply) -> Iterator[Piece]:
+    """Yield the text of a reply, what arrives together as one piece. Fills in `reply`. Raises LLMError.
 
     The SDK's own objects cost three times the CPU a token and more (bench/reading.py), so its raw bytes are read.
     """
     if "text/event-stream" not in content_type:
-        yield _whole(b"".join(pieces), content_type, reply)
+        yield from _whole(b"".join(pieces), content_type, reply)
         return
     done = False
     failure = None
-    halves = _Halves()
+    halves: dict[int, _Halves] = {}
     for payloads in _events(pieces):
-        texts = []
+        came: list[Piece] = []
         for payload in payloads:
             if done := payload == b"[DONE]":
                 break
             try:
-                texts.append(_take(_chunk(payload), reply))
+                came += _take(_chunk(payload), reply)
             except LLMError as error:
                 failure = error
                 break
         # Text that came together with an error comes first.
-        if text := halves.join("".join(texts)):
-            yield text
+        for channel, text in _joined(came):
+            if text := halves.setdefault(channel, _Halves()).join(text):
+                yield channel, text
         if failure:
             raise failure
         if done:
             break
-    if rest := halves.rest():
-        yield rest
+    for channel, half in halves.items():
+        if rest := half.rest():
+            yield channel, rest
     if not done and not reply.finish_reason:
         raise BrokenOff("The stream ended in the middle of the answer.")
+
+
+def _joined(came: list[Piece]) -> list[Piece]:
+    """Join what belongs together, in the order in which each channel came first."""
+    if len(came) < 2:
+        return came
+    texts: dict[int, list[str]] = {}
+    for channel, text in came:
+        texts.setdefault(channel, []).append(text)
+    return [(channel, "".join(parts)) for channel, parts in texts.items()]
 
 
 def _events(pieces: Iterator[bytes]) -> Iterator[list[bytes]]:
@@ -93,48 +111,102 @@ def _events(pieces: Iterator[bytes]) -> Iterator[list[bytes]]:
         yield [rest[5:].strip()]
 
 
-def _chunk(payload: bytes) -> _Chunk:
+def _chunk(payload: bytes) -> dict[str, Any]:
     try:
-        return _decode(payload)
-    except ValueError:
-        pass
-    try:
-        # Lone halves of a surrogate pair, which some servers send apart, are no JSON to msgspec.
-        return msgspec.convert(json.loads(payload), _Chunk)
+        chunk = _decoded(payload)
     except (ValueError, RecursionError):
+        chunk = None
+    if not isinstance(chunk, dict) or not isinstance(chunk.get("choices") or [], list):
         told = shown(payload.decode(errors="replace"))
         raise Garbage(f"The stream holds something that is not the API's JSON: {told}") from None
+    return chunk
 
 
-def _take(chunk: _Chunk, reply: Reply) -> str:
-    """Note what a chunk says about the call, and return its text."""
-    if chunk.error:
-        raise from_stream(chunk.error)
-    reply.model = chunk.model or reply.model
-    reply.usage = chunk.usage or reply.usage
-    texts = []
-    for choice in chunk.choices or []:
-        reply.finish_reason = choice.finish_reason or reply.finish_reason
-        if choice.delta and isinstance(choice.delta.content, str):
-            texts.append(choice.delta.content)
-    return "".join(texts)
-
-
-def _whole(body: bytes, kind: str, reply: Reply) -> str:
-    """Return the text of a reply that came in one piece although a stream was asked for."""
+def _decoded(body: bytes) -> Any:
     try:
-        whole = msgspec.json.decode(body)
+        return msgspec.json.decode(body)
+    except ValueError:
+        # Lone halves of a surrogate pair, which some servers send apart, are no JSON to msgspec.
+        return json.loads(body)
+
+
+def _take(chunk: dict[str, Any], reply: Reply) -> list[Piece]:
+    """Note what a chunk says about the call, and return its text."""
+    if error := chunk.get("error"):
+        raise from_stream(error)
+    reply.note(chunk)
+    reply.assembly.add(chunk)
+    came: list[Piece] = []
+    for choice in chunk.get("choices") or ():
+        if isinstance(choice, dict):
+            reply.note_choice(choice)
+            came += _texts(choice, choice.get("delta"), reply)
+    return came
+
+
+def _whole(body: bytes, kind: str, reply: Reply) -> Iterator[Piece]:
+    """Yield the text of a reply that comes in one piece."""
+    try:
+        whole = _decoded(body)
         if error := whole.get("error"):
             raise from_stream(error)
-        choice = whole["choices"][0]
-        text = choice["message"]["content"] or ""
-    except (ValueError, LookupError, TypeError, AttributeError):
+        choices = [] if "data" in whole else [whole["choices"][0], *whole["choices"][1:]]
+        came = []
+        for choice in choices:
+            reply.note_choice(choice)
+            came += _texts(choice, choice.get("message"), reply)
+        if choices and not reply.finish_reason:
+            reply.finish_reason = "stop"
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         told = shown(body.decode(errors="replace")) or "nothing at all"
-        raise Garbage(f"The endpoint did not answer as a chat API does ({kind or 'no type'}): {told}") from None
-    reply.model = whole.get("model") or ""
-    reply.usage = whole.get("usage")
-    reply.finish_reason = choice.get("finish_reason") or "stop"
-    return str(text)
+        raise Garbage(f"The endpoint did not answer as the API does ({kind or 'no type'}): {told}") from None
+    reply.note(whole)
+    reply.whole = whole
+    for channel, text in _joined(came):
+        if text:
+            yield channel, _paired(text)
+
+
+def _texts(choice: dict[str, Any], message: Any, reply: Reply) -> list[Piece]:
+    """Return the texts of a choice: of a chat message (or a part of one), or of a plain completion."""
+    index = choice.get("index") or 0
+    if not isinstance(index, int) or not 0 <= index < MOST_CHOICES:
+        return []
+    if isinstance(text := choice.get("text"), str):
+        return [(index, text)] if text else []
+    if not isinstance(message, dict):
+        return []
+    came: list[Piece] = []
+    if index == 0:
+        thought = message.get("reasoning_content") or message.get("reasoning")
+        if isinstance(thought, str) and thought:
+            came.append((REASONING, thought))
+    content = message.get("content")
+    if isinstance(content, str):
+        if content:
+            came.append((index, content))
+    elif isinstance(content, list):
+        came += _parts(index, content)
+    if isinstance(refusal := message.get("refusal"), str) and refusal:
+        reply.refused = True
+        came.append((index, refusal))
+    return came
+
+
+def _parts(index: int, parts: list[Any]) -> Iterator[Piece]:
+    """Yield the texts of a content that comes in parts, as Mistral's reasoning models send it."""
+    for part in parts:
+        if not isinstance(part, dict):
+            continue
+        if isinstance(text := part.get("text"), str):
+            yield index, text
+        elif index == 0 and isinstance(thoughts := part.get("thinking"), list):
+            yield from ((REASONING, text) for _, text in _parts(0, thoughts))
+
+
+def cleaned(value: Any) -> Any:
+    """Return JSON with its surrogates paired, and those that stay alone as U+FFFD: as text that can be kept."""
+    return json.loads(_paired(json.dumps(value, ensure_ascii=False)))
 
 
 class _Halves:
@@ -148,11 +220,11 @@ class _Halves:
         self._half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
         if self._half:
             text = text[:-1]
-        return text if text.isascii() else _paired(text)
+        return _paired(text)
 
     def rest(self) -> str:
         return "\ufffd" if self._half else ""
 
 
 def _paired(text: str) -> str:
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

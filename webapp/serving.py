@@ -79,7 +79,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         # A slow disk must not stop the other greenlets, so that a record is written in a real thread. Not beside the
         # local model: starting its process forks in Python, and that may hang where real threads are.
         if not app.extensions["backend"].local:
-            app.extensions["store"].records.off_loop = _in_a_thread
+            app.extensions["store"].records.off_loop = app.extensions["files"].off_loop = _in_a_thread
         app.extensions["backend"].start()
         Thread(target=_sweep, args=(app,), name="sweep", daemon=True).start()
         return app

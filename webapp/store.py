@@ -28,7 +28,7 @@ from cachelib.base import BaseCache
 from flask import Flask, current_app, session
 from flask_session import Session
 
-from .conversation import FORMAT_VERSION, Conversation, Refused, Unknown, new_id
+from .conversation import FORMAT_VERSION, Conversation, Mode, Refused, Unknown, new_id
 from .files import write_whole
 
 log = logging.getLogger(__name__)
@@ -208,16 +208,18 @@ def visitor() -> str:
     return str(session.get("visitor", ""))
 
 
-def own_conversation() -> Conversation:
-    """Return the visitor's conversation; who has none yet, gets a session and an empty one."""
-    if owner := visitor():
+def own_conversation(mode: Mode = "chat") -> Conversation:
+    """Return the visitor's conversation of a mode; who has none yet, gets a session and an empty one."""
+    key = "conversation" if mode == "chat" else mode
+    owner = visitor()
+    if owner and key in session:
         try:
-            return current().load(session["conversation"], owner)
+            return current().load(session[key], owner)
         except Unknown:
             pass  # Its record is gone: begin a new one.
-    conversation = Conversation(owner=owner or new_id())
+    conversation = Conversation(owner=owner or new_id(), mode=mode)
     current().save(conversation)
-    session.update(visitor=conversation.owner, conversation=conversation.id, seen=time())
+    session.update({"visitor": conversation.owner, key: conversation.id, "seen": time()})
     return conversation
 
 

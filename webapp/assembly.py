@@ -1,0 +1,134 @@
+"""A streamed reply put together to what the API would have sent in one piece.
+
+The chunks are joined as they come, so that a long answer costs a few strings and not a list of all its
+chunks. At the end the few that are left go through the SDK's own accumulation (`llm.assembled`).
+"""
+
+from typing import Any
+
+# What a chunk has only because it is one.
+OF_CHUNKS = ("choices", "object", "obfuscation", "usage")
+
+
+class _Choice:
+    """What came of one choice: its delta's texts joined, its logprobs, and whatever else, the last of each."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, list[str]] = {}
+        self.others: list[dict[str, Any]] = []  # Deltas that are no texts: tool calls, details.
+        self.logprobs: dict[str, list[Any]] | None = None
+        self.finish_reason: Any = None
+        self.rest: dict[str, Any] = {}
+
+    def add(self, choice: dict[str, Any]) -> None:
+        for name, value in choice.items():
+            if name == "delta":
+                self._add_delta(value)
+            elif name == "text" and isinstance(value, str):
+                self.texts.setdefault("text", []).append(value)
+            elif name == "logprobs":
+                self._add_logprobs(value)
+            elif name == "finish_reason":
+                self.finish_reason = value or self.finish_reason
+            elif name != "index" and (value is not None or name not in self.rest):
+                self.rest[name] = value
+
+    def _add_delta(self, delta: Any) -> None:
+        if not isinstance(delta, dict):
+            return
+        others = {}
+        for name, value in delta.items():
+            if name == "role" or value is None:
+                # Some servers repeat the role in every chunk; a null says that there is such a field.
+                self.texts.setdefault(name, [value] if value else [])
+            elif isinstance(value, str):
+                self.texts.setdefault(name, []).append(value)
+            else:
+                others[name] = value
+        if others:
+            self.others.append(others)
+
+    def _add_logprobs(self, logprobs: Any) -> None:
+        if not isinstance(logprobs, dict):
+            return
+        self.logprobs = {} if self.logprobs is None else self.logprobs
+        for name, value in logprobs.items():
+            if isinstance(value, list):
+                self.logprobs.setdefault(name, []).extend(value)
+
+    def message(self) -> dict[str, Any]:
+        return {name: "".join(parts) if parts else None for name, parts in self.texts.items()}
+
+    def loose(self) -> dict[str, Any]:
+        """Return the deltas that are no texts, lists put one after the other."""
+        joined: dict[str, Any] = {}
+        for other in self.others:
+            for name, value in other.items():
+                joined[name] = [*joined.get(name, ()), *value] if isinstance(value, list) else value
+        return joined
+
+
+class Assembly:
+    """The chunks of one reply, joined."""
+
+    def __init__(self) -> None:
+        self.top: dict[str, Any] = {}  # The fields beside the choices, the last of each.
+        self.usage: Any = None
+        self.is_chat = True
+        self._choices: dict[int, _Choice] = {}
+
+    def add(self, chunk: dict[str, Any]) -> None:
+        for name, value in chunk.items():
+            if name not in OF_CHUNKS and (value or name not in self.top):
+                self.top[name] = value
+        self.usage = chunk.get("usage") or self.usage
+        for choice in chunk.get("choices") or ():
+            if isinstance(choice, dict):
+                self.is_chat = self.is_chat and "text" not in choice
+                index = choice.get("index")
+                self._choices.setdefault(index if isinstance(index, int) else 0, _Choice()).add(choice)
+
+    @property
+    def choices(self) -> list[tuple[int, _Choice]]:
+        return sorted(self._choices.items())
+
+    def chunks(self) -> list[dict[str, Any]]:
+        """Return a chat reply as few chunks that mean the same, its choices numbered without a gap."""
+        numbered = [choice for _, choice in self.choices]
+        first = [
+            {"index": index, "delta": choice.message(), "logprobs": choice.logprobs, "finish_reason": None}
+            for index, choice in enumerate(numbered)
+        ]
+        others = [
+            {"index": index, "delta": delta, "finish_reason": None}
+            for index, choice in enumerate(numbered)
+            for delta in choice.others
+        ]
+        last = [
+            {"index": index, "delta": {}, "finish_reason": choice.finish_reason}
+            for index, choice in enumerate(numbered)
+        ]
+        top = {**self.top, "object": "chat.completion.chunk"}
+        return [
+            {**top, "choices": first},
+            *({**top, "choices": [other]} for other in others),
+            {**top, "choices": last, "usage": self.usage},
+        ]
+
+    def completed(self, choices: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+        """Return the reply around its choices: with whatever else came of each, and beside them."""
+        whole = []
+        for (index, choice), made in zip(self.choices, choices, strict=True):
+            first = {"index": index, **made, "logprobs": choice.logprobs, "finish_reason": choice.finish_reason}
+            whole.append(first | choice.rest)
+        reply = {"id": self.top.get("id"), "object": kind}
+        reply |= {name: self.top[name] for name in ("created", "model") if name in self.top}
+        reply["choices"] = whole
+        if self.usage is not None:
+            reply["usage"] = self.usage
+        return reply | {name: value for name, value in self.top.items() if name not in reply}
+
+    def completion(self) -> dict[str, Any]:
+        """Return a plain completion, for which the SDK has no accumulation."""
+        choices = [{"text": "".join(choice.texts.get("text", ())), "index": index} for index, choice in self.choices]
+        return self.completed(choices, "text_completion")

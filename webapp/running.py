@@ -1,0 +1,147 @@
+"""One run of the model: the text so far, in memory and in its log, and who waits for more of it.
+
+Text comes on channels (see `reply.Piece`): the choices by their index, and the reasoning. Each has an
+**answer log**, a file that is only ever appended to and so survives a `kill -9`.
+"""
+
+import os
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from threading import Condition, Event, Lock
+
+from .conversation import Answer, Conversation
+from .llm import Call
+from .reply import MOST_CHOICES, REASONING
+
+HEARTBEAT = 10.0  # seconds; a proxy may close a stream that is silent for longer, and a closed browser shows itself
+CHANNELS = range(REASONING, MOST_CHOICES)
+
+# How far a follower has read, in characters, by channel.
+Positions = dict[int, int]
+
+
+class Logs:
+    """The answer logs of one folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def path(self, answer_id: str, channel: int = 0) -> Path:
+        return self.folder / (f"{answer_id}.log" if channel == 0 else f"{answer_id}.{channel}.log")
+
+    def open(self, answer_id: str, channel: int) -> int:
+        return os.open(self.path(answer_id, channel), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def read(self, answer_id: str, channel: int) -> str:
+        """Return the text that a log kept; nothing where there is none."""
+        try:
+            # A process killed in the middle of a write may leave half a character.
+            return self.path(answer_id, channel).read_bytes().decode(errors="ignore")
+        except FileNotFoundError:
+            return ""
+
+    def remove(self, answer_id: str) -> None:
+        for channel in CHANNELS:
+            self.path(answer_id, channel).unlink(missing_ok=True)
+
+    def recover(self, answer: Answer) -> None:
+        """Give an answer whose process died what its logs have."""
+        answer.text = self.read(answer.id, 0) or answer.text
+        answer.reasoning = self.read(answer.id, REASONING)
+        if answer.choices:
+            answer.choices = [self.read(answer.id, index) for index in range(len(answer.choices))]
+
+
+class _Channel:
+    """The text of one channel, and its log."""
+
+    def __init__(self, log: int):
+        self.length = 0
+        self._text = StringIO()
+        self._log = log
+
+    def append(self, text: str) -> None:
+        os.write(self._log, text.encode())
+        self._text.seek(self.length)
+        self._text.write(text)
+        self.length += len(text)
+
+    def read(self, position: int, limit: int) -> str:
+        self._text.seek(position)
+        return self._text.read(limit)
+
+    def close(self) -> None:
+        os.close(self._log)
+
+
+class RunningAnswer:
+    """An answer that is being written."""
+
+    def __init__(self, answer: Answer, conversation: Conversation, logs: Logs):
+        self.id = answer.id
+        self.conversation_id = conversation.id
+        self.owner = conversation.owner
+        self.call = Call()
+        self.ended = False  # no more text is taken
+        self.settled = Event()  # and the record has it
+        self.sent_from = conversation.sent_from
+        self.overflowed = False
+        self.dropped: list[str] = []
+        self._news = Condition(Lock())
+        self._logs = logs
+        self._channels = {0: _Channel(logs.open(answer.id, 0))}
+        self._channels[0].append(answer.text)
+
+    def append(self, text: str, channel: int = 0) -> bool:
+        """Take the next piece of text; False if the answer has ended, and the piece is not taken."""
+        with self._news:
+            if self.ended:
+                return False
+            if channel not in self._channels:
+                self._channels[channel] = _Channel(self._logs.open(self.id, channel))
+            self._channels[channel].append(text)
+            self._news.notify_all()
+            return True
+
+    def read(self, channel: int = 0, position: int = 0, limit: int = -1) -> str:
+        """Return the text of a channel from a position on, counted in characters."""
+        with self._news:
+            return self._channels[channel].read(position, limit) if channel in self._channels else ""
+
+    def fill(self, answer: Answer) -> None:
+        """Give an answer of a record the text that has come by now."""
+        answer.text = self.read()
+        answer.reasoning = self.read(REASONING)
+        if answer.choices:
+            answer.choices = [self.read(index) for index in range(len(answer.choices))]
+
+    def end(self) -> bool:
+        """Close the answer for text; True for the caller who did it, and is to settle it."""
+        with self._news:
+            if self.ended:
+                return False
+            self.ended = True
+            for channel in self._channels.values():
+                channel.close()
+            return True
+
+    def mark_settled(self) -> None:
+        with self._news:
+            self.settled.set()
+            self._news.notify_all()
+
+    def wait(self, positions: Mapping[int, int]) -> bool:
+        """Wait for text behind the positions or for the end; False if neither came within a heartbeat."""
+        with self._news:
+            return self._news.wait_for(lambda: bool(self._unread(positions)) or self.settled.is_set(), HEARTBEAT)
+
+    def unread(self, positions: Mapping[int, int], limit: int) -> list[tuple[int, str]]:
+        """Return what each channel has behind its position, up to a number of characters."""
+        with self._news:
+            unread = self._unread(positions)
+            return [(channel, self._channels[channel].read(positions.get(channel, 0), limit)) for channel in unread]
+
+    def _unread(self, positions: Mapping[int, int]) -> list[int]:
+        return [number for number, one in self._channels.items() if one.length > positions.get(number, 0)]
