@@ -8,6 +8,7 @@ A reply is a list of steps: bytes are sent, a number is waited for in seconds, `
 connection as a crash does, `SILENCE` sends nothing until the other side hangs up.
 """
 
+import base64
 import json
 import socket
 import struct
@@ -42,6 +43,11 @@ def chunk(text=None, finish=None, **more):
 
 DONE = event("[DONE]")
 
+# The smallest image: one transparent dot.
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+
 
 @dataclass
 class Reply:
@@ -58,6 +64,46 @@ class Reply:
         for piece in pieces:
             steps += [event(chunk(piece)), delay] if delay else [event(chunk(piece))]
         return cls([*steps, event(chunk(finish=finish)), DONE], wait=wait)
+
+    @classmethod
+    def json(cls, value):
+        return cls([json.dumps(value).encode()], content_type="application/json")
+
+    @classmethod
+    def whole(cls, *texts, **more):
+        """Answer a chat request in one piece, with a choice for each text."""
+        choices = [
+            {"index": index, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+            for index, text in enumerate(texts)
+        ]
+        top = {"id": "chatcmpl-test", "object": "chat.completion", "created": 1, "model": "test-model"}
+        return cls.json({**top, "choices": choices, **more})
+
+    @classmethod
+    def completion(cls, *pieces, finish="stop"):
+        """Stream the text of a plain completion."""
+        top = {"id": "cmpl-test", "object": "text_completion", "created": 1, "model": "test-model"}
+        parts = [*[(piece, None) for piece in pieces], ("", finish)]
+        steps = [
+            event({**top, "choices": [{"text": text, "index": 0, "logprobs": None, "finish_reason": finish}]})
+            for text, finish in parts
+        ]
+        return cls([*steps, DONE])
+
+    @classmethod
+    def whole_completion(cls, *texts):
+        choices = [
+            {"text": text, "index": index, "logprobs": None, "finish_reason": "stop"}
+            for index, text in enumerate(texts)
+        ]
+        top = {"id": "cmpl-test", "object": "text_completion", "created": 1, "model": "test-model"}
+        return cls.json({**top, "choices": choices})
+
+    @classmethod
+    def images(cls, *contents, **more):
+        """Answer a request for images with files, each as base64."""
+        data = [{"b64_json": base64.b64encode(content).decode()} for content in contents]
+        return cls.json({"created": 1, "data": data, **more})
 
     @classmethod
     def error(cls, status, message, *, code=None, kind=None, headers=None):
@@ -89,8 +135,8 @@ class OpenAIServer:
 
     @property
     def questions(self):
-        """The last message of every chat request."""
-        return [body["messages"][-1]["content"] for body in self.bodies]
+        """The last message of every chat request, or the prompt of every other one."""
+        return [body["messages"][-1]["content"] if "messages" in body else body["prompt"] for body in self.bodies]
 
     def enqueue(self, *replies):
         for reply in replies:
@@ -101,11 +147,17 @@ class OpenAIServer:
         self._httpd.shutdown()
         self._httpd.server_close()
 
-    def _next(self, body):
+    def _next(self, path, body):
         try:
             return self._replies.get_nowait()
         except Empty:
-            return Reply.text("You said: ", body["messages"][-1]["content"])
+            pass
+        if path.endswith("/images/generations"):
+            return Reply.images(*[PNG] * (body.get("n") or 1))
+        if path.endswith("/chat/completions"):
+            said = "You said: " + body["messages"][-1]["content"]
+            return Reply.text("You said: ", said[10:]) if body.get("stream") else Reply.whole(said)
+        return Reply.completion(" and so on.") if body.get("stream") else Reply.whole_completion(" and so on.")
 
     def _handler(server):
         class Handler(BaseHTTPRequestHandler):
@@ -125,7 +177,7 @@ class OpenAIServer:
                 server.bodies.append(body)
                 server.open_answers += 1
                 try:
-                    self.send(server._next(body))
+                    self.send(server._next(self.path, body))
                 finally:
                     server.open_answers -= 1
 

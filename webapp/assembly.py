@@ -115,20 +115,39 @@ class Assembly:
             {**top, "choices": last, "usage": self.usage},
         ]
 
-    def completed(self, choices: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-        """Return the reply around its choices: with whatever else came of each, and beside them."""
-        whole = []
-        for (index, choice), made in zip(self.choices, choices, strict=True):
-            first = {"index": index, **made, "logprobs": choice.logprobs, "finish_reason": choice.finish_reason}
-            whole.append(first | choice.rest)
-        reply = {"id": self.top.get("id"), "object": kind}
-        reply |= {name: self.top[name] for name in ("created", "model") if name in self.top}
-        reply["choices"] = whole
-        if self.usage is not None:
-            reply["usage"] = self.usage
-        return reply | {name: value for name, value in self.top.items() if name not in reply}
+    def chat_completion(self, made: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return a chat reply, with the messages that the SDK made: of each the fields that really came."""
+        choices = []
+        for (_, choice), message in zip(self.choices, made, strict=True):
+            came = {**choice.message(), **choice.loose()}
+            choices.append({"message": {name: _unparsed(message.get(name, value)) for name, value in came.items()}})
+        return self._completed(choices, "chat.completion")
 
     def completion(self) -> dict[str, Any]:
         """Return a plain completion, for which the SDK has no accumulation."""
-        choices = [{"text": "".join(choice.texts.get("text", ())), "index": index} for index, choice in self.choices]
-        return self.completed(choices, "text_completion")
+        return self._completed(
+            [{"text": "".join(choice.texts.get("text", ()))} for _, choice in self.choices], "text_completion"
+        )
+
+    def _completed(self, choices: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+        """Return the reply around its choices, in the API's order: with whatever else came of each, and beside them."""
+        whole = [
+            {"index": index, **made, "logprobs": choice.logprobs, "finish_reason": choice.finish_reason} | choice.rest
+            for (index, choice), made in zip(self.choices, choices, strict=True)
+        ]
+        top = self.top
+        reply = {name: top[name] for name in ("id",) if name in top} | {"object": kind}
+        reply |= {name: top[name] for name in ("created", "model") if name in top} | {"choices": whole}
+        if self.usage is not None:
+            reply["usage"] = self.usage
+        return reply | {name: value for name, value in top.items() if name not in reply}
+
+
+def _unparsed(value: Any) -> Any:
+    """Return a message's field without what the SDK adds to tool calls."""
+    if not isinstance(value, list):
+        return value
+    for one in value:
+        if isinstance(one, dict) and isinstance(one.get("function"), dict):
+            one["function"].pop("parsed_arguments", None)
+    return value

@@ -91,11 +91,9 @@ def _own_page(mode: Mode) -> str:
 def _prompt_to_go_on_from(conversation: Conversation) -> str:
     """Return a turn's prompt and what came of it, to be edited and sent as a new one."""
     try:
-        turn = conversation.turn(request.args.get("from", ""))
+        return conversation.turn(request.args.get("from", "")).whole_text
     except Refused:
         return ""
-    echoed = turn.answer.text.startswith(turn.question)
-    return turn.answer.text if echoed else turn.question + turn.answer.text
 
 
 @blueprint.post("/conversations/<conversation_id>/ask")

@@ -134,6 +134,12 @@ class Turn(Struct, omit_defaults=True):
     def answer(self) -> Answer:
         return self.answers[-1]
 
+    @property
+    def whole_text(self) -> str:
+        """Return a prompt and what the model made of it as one text, whether or not it echoed the prompt."""
+        text = self.answer.text
+        return text if text.startswith(self.question) else self.question + text
+
 
 class Conversation(Struct, omit_defaults=True):
     """The turns of one conversation, oldest first, and the visitor who owns it.

@@ -18,7 +18,7 @@ from .assembly import Assembly
 from .config import LOOPBACK
 from .exchange import Exchange, that_matter
 from .llm_errors import BrokenOff, EmptyAnswer, LLMError, RequestRejected, Stopped, TimedOut, Unreachable, from_status
-from .reply import Piece, Reply, cleaned, read
+from .reply import REASONING, Piece, Reply, cleaned, read
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class LLM:
                     exchange.status = response.status_code
                     exchange.headers = that_matter(response.headers)
                     for piece in read(response.iter_bytes(), response.headers.get("content-type", ""), reply):
-                        came = True
+                        came = came or piece[0] != REASONING
                         yield piece
         finally:
             exchange.reply = _kept(reply)
@@ -220,7 +220,7 @@ def _kept(reply: Reply) -> dict[str, Any] | None:
     """Return a reply as the API would have sent it in one piece; None where nothing came."""
     if reply.whole is not None:
         return cast(dict[str, Any], cleaned(reply.whole))
-    if not reply.assembly.top:
+    if not (reply.assembly.top or reply.assembly.choices):
         return None
     return cast(dict[str, Any], cleaned(_assembled(reply.assembly)))
 
@@ -232,12 +232,9 @@ def _assembled(assembly: Assembly) -> dict[str, Any]:
     try:
         for chunk in assembly.chunks():
             state.handle_chunk(ChatCompletionChunk.construct(**chunk))
-        # The final completion would be parsed, and refuses a reply that was cut off.
-        made = state.current_completion_snapshot.to_dict(mode="json")
+        # Not the final completion: that one is parsed, which refuses a reply that was cut off.
+        made = [choice.message.to_dict(mode="json") for choice in state.current_completion_snapshot.choices]
     except Exception as error:
         log.info("A server's own kind of delta, which the SDK cannot join: %s", error)
-        made = {"choices": [{"message": choice.message() | choice.loose()} for _, choice in assembly.choices]}
-    choices = cast(list[dict[str, Any]], made["choices"])
-    for one in choices:
-        one["message"].pop("parsed", None)
-    return assembly.completed(choices, "chat.completion")
+        made = [{} for _ in assembly.choices]
+    return assembly.chat_completion(made)

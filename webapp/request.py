@@ -34,7 +34,7 @@ def chat(conversation: Conversation, turn: Turn, model: str, messages: list[Mess
 
 
 def completion(conversation: Conversation, turn: Turn, model: str) -> Request:
-    body = {"model": model, "prompt": turn.question + turn.answer.text} | _fields(conversation, turn, model)
+    body = {"model": model, "prompt": turn.whole_text} | _fields(conversation, turn, model)
     if turn.answer.text:
         body.pop("echo", None)  # It would repeat what is there already.
     return Request(PATHS["completion"], body)
