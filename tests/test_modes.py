@@ -310,7 +310,7 @@ def test_a_stop_sequence_is_told_as_far_as_it_is_known(talk, openai):
     last = chunk(finish="stop")
     last["choices"][0]["stop_reason"] = "END"
     openai.enqueue(Reply([event(chunk("a")), event(last), DONE]))
-    assert "stop sequence <code>"END"</code>" in talk.answered("Two?")
+    assert 'stop sequence <code>"END"</code>' in talk.answered("Two?")
 
 
 def test_a_refusal_is_told(talk, openai):
