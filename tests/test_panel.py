@@ -214,6 +214,7 @@ def test_a_form_has_its_own_limit_and_says_so(chat):
 def test_the_panel_in_a_browser(visit, live):
     page = visit(live)
     other = visit(live, context=page.context)
+    page.bring_to_front()
     page.locator("#question").fill("A draft")
     link = page.get_by_role("link", name="Parameters")
     dialog = page.get_by_role("dialog", name="Parameters")

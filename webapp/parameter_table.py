@@ -72,7 +72,7 @@ GROUPS: dict[str, tuple[Parameter, ...]] = {
             "background",
             "Background",
             "choice",
-            "transparent needs the format png or webp, and a model that can.",
+            "A transparent one needs the format png or webp, and a model that can.",
             IMAGE,
             choices=("auto", "transparent", "opaque"),
         ),
