@@ -106,6 +106,27 @@ def test_a_plain_browser_saves_and_is_sent_back_to_the_page(chat):
     }
 
 
+def test_what_is_set_is_sent_and_nothing_else(chat, openai):
+    chat.post("parameters", model="o3", system_prompt_none="yes", max_tokens="50", stream="no", extra='{"top_k":4}')
+    chat.ask("One?")
+    wait_until(lambda: openai.bodies)
+    assert openai.bodies == [
+        {
+            "model": "o3",
+            "messages": [{"role": "user", "content": "One?"}],
+            "max_completion_tokens": 50,
+            "top_k": 4,
+        }
+    ]
+
+
+@pytest.mark.parametrize(("mode", "page"), [("completion", "/completion"), ("image", "/images")])
+def test_every_mode_goes_back_to_its_own_page(chat, mode, page):
+    change(chat, mode=mode)
+    assert f'<a href="{page}">Back to the conversation</a>' in panel(chat)
+    assert chat.post("parameters", n="2").location == page
+
+
 def test_what_the_panel_shows_is_saved_as_the_same(chat):
     chat.post(
         "parameters", system_prompt="\n<b> & 中文", response_format="json_schema", json_schema='{"type":"object"}'
