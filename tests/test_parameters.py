@@ -143,6 +143,11 @@ def test_one_wrong_field_does_not_keep_the_others_from_being_read():
     assert list(errors) == ["temperature", "seed"]
 
 
+def test_messages_come_in_the_order_of_the_form():
+    form = {"extra": "[", "response_format": "json_schema", "n": "0"}
+    assert list(read("chat", form)[1]) == ["n", "json_schema", "extra"]
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_what_is_not_set_is_not_sent(mode):
     assert read(mode, {}) == ({}, {})

@@ -49,7 +49,8 @@ def read(mode: Mode, form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str,
         if name not in errors:
             errors[name] = message
             values.pop(name, None)
-    return values, errors
+    in_order = [parameter.name for parameter in parameters_of(mode) if parameter.name in errors]
+    return values, {name: errors[name] for name in in_order}
 
 
 def shown(mode: Mode, values: Mapping[str, Any]) -> dict[str, str]:
