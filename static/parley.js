@@ -67,7 +67,8 @@ document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {
   if (event.detail.ctx?.request.method === "POST" && !event.detail.ctx.response) {
     const note = /** @type {HTMLTemplateElement} */ (document.getElementById("unreachable"));
-    notice.replaceChildren(note.content.cloneNode(true));
+    // Over the page, the panel has a place of its own for it.
+    (panelBody.querySelector(".panel-notice") ?? notice).replaceChildren(note.content.cloneNode(true));
   }
 });
 
@@ -88,10 +89,27 @@ document.addEventListener("keydown", (event) => event.key === "Escape" && model(
 // --- The panel ---
 
 document.addEventListener("htmx:after:swap", () => {
-  if (!panel.open && panelBody.hasChildNodes()) panel.showModal();
+  // What a form in the panel did is done when the answer empties it.
+  if (panel.open && !panelBody.firstElementChild) panel.close();
+  else if (!panel.open && panelBody.firstElementChild) panel.showModal();
 });
 panel.addEventListener("close", () => panelBody.replaceChildren());
-panel.addEventListener("click", (event) => event.target === panel && panel.close()); // beside it
+panel.addEventListener("click", (event) => event.target === panel && mayLeave(event) && panel.close()); // beside it
+
+// A form with `data-unsaved` is left only knowingly once something was typed into it.
+let typed = /** @type {HTMLElement | null} */ (null);
+panelBody.addEventListener("input", (event) => {
+  typed = /** @type {HTMLElement} */ (event.target).closest("[data-unsaved]");
+});
+/** @param {Event} event */
+function mayLeave(event) {
+  const leave = !typed || !panelBody.firstElementChild || confirm(typed.dataset.unsaved);
+  if (!leave) event.preventDefault();
+  return leave;
+}
+panel.addEventListener("cancel", mayLeave); // Esc
+panel.querySelector(".panel-close")?.addEventListener("submit", mayLeave);
+panel.addEventListener("close", () => (typed = null));
 
 // --- A lost connection ---
 
@@ -122,7 +140,7 @@ const reload = () =>
   htmx.ajax("GET", location.pathname, {
     target: "#conversation",
     select: "#conversation",
-    selectOOB: "#actions",
+    selectOOB: "#actions,#parameters-line",
     swap: "outerHTML",
   });
 

@@ -43,13 +43,31 @@ ALLOWED = {
     },
     "following": {"answers", "conversation", "reply", "running"},
     "errors": {"conversation", "store"},
+    "json_text": set(),
+    "parameter": {"conversation"},
+    "parameter_table": {"conversation", "parameter"},
+    "parameters": {"conversation", "json_text", "parameter", "parameter_table"},
+    "panel": {"chat", "conversation", "parameter_table", "parameters", "store"},
     "chat": {"answers", "backend", "conversation", "following", "markdown", "pictures", "request", "store", "__init__"},
     "serving": set(),
-    "__init__": {"answers", "backend", "chat", "config", "errors", "files", "security", "store"},
+    "__init__": {"answers", "backend", "chat", "config", "errors", "files", "panel", "security", "store"},
     "__main__": {"__init__", "config", "local_model", "serving", "store"},
 }
 OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
-WITHOUT_FLASK = ("conversation", "local_model", "backend", "llm", "llm_errors", "reply", "answers", "config")
+WITHOUT_FLASK = (
+    "conversation",
+    "local_model",
+    "backend",
+    "llm",
+    "llm_errors",
+    "reply",
+    "answers",
+    "config",
+    "json_text",
+    "parameter",
+    "parameter_table",
+    "parameters",
+)
 
 
 def imports(module):
