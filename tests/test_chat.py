@@ -197,7 +197,7 @@ def test_clear_with_htmx_returns_the_empty_conversation(chat):
         (Reply.error(404, "The model does not exist"), "The model does not exist", "Set CHAT_MODEL"),
         (Reply.error(429, "Slow down.", headers={"Retry-After": "20"}), "Slow down.", "Try again in 20 s."),
         (Reply.error(429, "No money.", code="insufficient_quota"), "No money.", "plan and billing"),
-        (Reply.error(400, "Too long", code="context_length_exceeded"), "Too long", "clear the conversation"),
+        (Reply.error(400, "Too long", code="context_length_exceeded"), "Too long", "larger context window"),
         (Reply.error(500, "On fire"), "On fire", "provider&#39;s side"),
         (Reply([event(chunk("Half")), RESET]), "broke off", "Continue takes up"),
         (Reply([b"data: {oops\n\n"]), "{oops", "Check OPENAI_BASE_URL"),

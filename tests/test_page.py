@@ -5,7 +5,7 @@ from time import monotonic
 
 import pytest
 
-from .conftest import statuses, wait_until
+from .conftest import wait_until
 from .openai_server import DONE, SILENCE, Reply, chunk, event
 
 pytestmark = pytest.mark.browser
