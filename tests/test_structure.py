@@ -49,6 +49,11 @@ ALLOWED = {
     "parameters": {"conversation", "json_text", "parameter", "parameter_table"},
     "panel": {"chat", "conversation", "parameter_table", "parameters", "store"},
     "chat": {"answers", "backend", "conversation", "following", "markdown", "pictures", "request", "store", "__init__"},
+    "export": {"conversation", "exchange", "__init__"},
+    "notebook": {"conversation", "export"},
+    "candidate": {"conversation"},
+    "foreign": {"candidate", "conversation"},
+    "importing": {"candidate", "conversation", "export", "foreign"},
     "serving": set(),
     "__init__": {"answers", "backend", "chat", "config", "errors", "files", "panel", "security", "store"},
     "__main__": {"__init__", "config", "local_model", "serving", "store"},
@@ -68,6 +73,7 @@ WITHOUT_FLASK = (
     "parameter_table",
     "parameters",
 )
+WITHOUT_FLASK += ("export", "notebook", "candidate", "foreign", "importing")
 
 
 def imports(module):

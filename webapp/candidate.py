@@ -1,0 +1,179 @@
+"""A conversation that was found in a file, before it becomes part of one of ours.
+
+Whatever a file holds, a candidate is of our own types, and its texts can be read, sent and saved.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from .conversation import UNREADABLE, Answer, Busy, Conversation, Mode, Refused, Status, Turn
+
+# Of one conversation; its page holds all of them.
+MAX_TURNS = 5_000
+MAX_MB = 10
+MAX_DEPTH = 40
+LATEST = 32_503_680_000.0  # the year 3000, in seconds
+
+# What is not taken over, and how it is called: one, many.
+KINDS = {
+    "system": ("system message", "system messages"),
+    "tool": ("message to or from a tool", "messages to and from tools"),
+    "hidden": ("hidden message", "hidden messages"),
+    "version": ("message of another version", "messages of other versions (edited questions, other answers)"),
+    "attachment": ("attachment", "attachments (images, audio, files)"),
+    "orphan": ("answer without a question", "answers without a question"),
+    "unknown": ("entry of an unknown kind", "entries of an unknown kind"),
+    "empty": ("conversation without messages", "conversations without messages"),
+    "parameters": ("parameter or system prompt of the file", "parameters and system prompts of the file"),
+}
+
+
+class BadImport(Refused):
+    """A file that cannot be imported."""
+
+
+class TooLarge(BadImport):
+    status = 413
+
+
+class Candidate(Struct):
+    """A conversation of a file. `skipped` counts what was not taken over, by the names of KINDS."""
+
+    title: str = ""
+    mode: Mode = "chat"
+    created: float = 0.0
+    turns: list[Turn] = []
+    parameters: dict[str, Any] = {}
+    skipped: dict[str, int] = {}
+
+
+class Line(NamedTuple):
+    """One thing that a user or an assistant said."""
+
+    role: str
+    text: str
+    reasoning: str = ""
+    model: str = ""
+    time: float | None = None
+    status: Status = "done"
+    finish_reason: str | None = None
+
+
+def turns_of(lines: Iterable[Line], skipped: Counter[str]) -> list[Turn]:
+    """Return questions with their answers; what an assistant says in several pieces is one answer."""
+    turns: list[Turn] = []
+    for line in lines:
+        if line.role == "user":
+            answer = Answer(status="stopped")
+            answer.started = answer.started if line.time is None else line.time
+            answer.ended = answer.started
+            turns.append(Turn(line.text, answers=[answer]))
+        elif turns:
+            _go_on(turns[-1].answer, line)
+        else:
+            skipped["orphan"] += 1
+    return turns
+
+
+def _go_on(answer: Answer, line: Line) -> None:
+    answer.text = "\n\n".join(filter(None, (answer.text, line.text)))
+    answer.reasoning = "\n\n".join(filter(None, (answer.reasoning, line.reasoning)))
+    answer.model = line.model or answer.model
+    answer.ended = answer.ended if line.time is None else line.time
+    if line.text:
+        answer.status, answer.finish_reason = line.status, line.finish_reason
+
+
+def checked(candidate: Candidate) -> Candidate:
+    """Return a candidate as it will be read again once it is saved. Raises BadImport where that cannot be."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(candidate), type=Candidate)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise BadImport(f"The file holds something that cannot be kept: {error}.") from None
+
+
+def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Counter[str]:
+    """Append a candidate's turns to a conversation; return what was skipped.
+
+    The first of them gets `first_id`: a conversation that has a turn of that id has them all already. The
+    candidate's parameters are taken over by a conversation that is still empty and has none.
+    Raises Busy and BadImport, and then has changed nothing.
+    """
+    skipped = Counter(candidate.skipped)
+    if any(turn.id == first_id for turn in conversation.turns):
+        return skipped
+    if conversation.pending:
+        raise Busy
+    if candidate.mode != conversation.mode:
+        raise BadImport(
+            f"That conversation is one of the mode {candidate.mode}, and this is one of the mode "
+            f"{conversation.mode}. Import it there."
+        )
+    if (count := len(candidate.turns)) > MAX_TURNS:
+        raise TooLarge(f"That conversation has {count:,} questions; up to {MAX_TURNS:,} can be imported.")
+    if (size := len(msgspec.json.encode(candidate)) / 2**20) > MAX_MB:
+        raise TooLarge(f"That conversation has {size:,.0f} MB; up to {MAX_MB} can be imported.")
+    if candidate.parameters and not conversation.turns and not conversation.parameters:
+        conversation.parameters = candidate.parameters
+    elif candidate.parameters != conversation.parameters:
+        skipped["parameters"] += len(candidate.parameters)
+    candidate.turns[0].id = first_id
+    conversation.turns += candidate.turns
+    return skipped
+
+
+def counted(skipped: Counter[str]) -> list[str]:
+    """Return in words what was skipped, one phrase for each kind."""
+    return [f"{count:,} {KINDS[kind][count != 1]}" for kind in KINDS if (count := skipped[kind]) > 0]
+
+
+# What a file holds, as what it should be
+
+
+def clean(text: str) -> str:
+    """Return a text that can be read and saved: control characters and halves of characters become U+FFFD."""
+    return UNREADABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def cleaned(value: Any, depth: int = 0) -> Any:
+    """Return a value of JSON whose texts are all clean. Raises BadImport where it is nested too deeply."""
+    if depth > MAX_DEPTH:
+        raise BadImport(f"The file is nested more than {MAX_DEPTH} levels deep; no export is.")
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [cleaned(one, depth + 1) for one in value]
+    if isinstance(value, dict):
+        return {clean(str(name)): cleaned(one, depth + 1) for name, one in value.items()}
+    return value
+
+
+def text(value: Any) -> str:
+    return clean(value).strip("\n") if isinstance(value, str) else ""
+
+
+def one_line(value: Any, limit: int = 120) -> str:
+    words = re.sub(r"\s+", " ", text(value)).strip()
+    return words if len(words) <= limit else f"{words[: limit - 1]}…"
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def sequence(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def moment(value: Any) -> float | None:
+    """Return a time in seconds; some exports count milliseconds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    seconds = float(value) / 1000 if value > LATEST else float(value)
+    return seconds if 0 < seconds < LATEST else None

@@ -1,0 +1,205 @@
+"""A conversation as a file to take along: as JSON and as a readable transcript, and what the file is called."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from . import __version__
+from .conversation import Answer, Conversation, Message, Picture, Turn
+from .exchange import Exchange
+
+FORMAT = 1  # of the JSON; a later one that this version could not read gets a higher number
+NOTE = (
+    "messages is what would be sent with the next question. turns is the whole record; of each request, messages "
+    "and prompt are left out, since they repeat what came before."
+)
+REPEATED = ("messages", "prompt")
+FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+
+
+class Sending(NamedTuple):
+    """How a conversation's questions are sent. `fields` is what a request has beside model and messages."""
+
+    model: str
+    system_prompt: str
+    fields: dict[str, Any]
+    base_url: str | None  # None for the local model, whose address is nobody else's
+
+
+def messages(conversation: Conversation, system_prompt: str) -> list[Message]:
+    """Return what would be sent with the next question; nothing for the modes that send no messages."""
+    if conversation.mode != "chat":
+        return []
+    sent: list[Message] = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    for turn in conversation.turns:
+        if is_sent(turn):
+            sent.append({"role": "user", "content": turn.question})
+            sent.append({"role": "assistant", "content": turn.answer.text})
+    return sent
+
+
+def is_sent(turn: Turn) -> bool:
+    """Tell whether a turn goes with later questions."""
+    return bool(turn.answer.text) and not turn.left_out
+
+
+def title(conversation: Conversation) -> str:
+    """Return the beginning of the first question, on one line."""
+    words = " ".join(conversation.turns[0].question.split()) if conversation.turns else ""
+    return (words if len(words) <= 60 else f"{words[:59]}…") or "Conversation"
+
+
+def filename(conversation: Conversation, ending: str) -> str:
+    """Return a name that every file system takes: the day, and the beginning of the first question."""
+    words = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", title(conversation))[:48]).strip("-") or "conversation"
+    day = _moment(conversation.turns[0].answers[0].started if conversation.turns else conversation.created)[:10]
+    return f"{day}-{words}.{ending}"
+
+
+def public_url(url: str) -> str:
+    """Return an endpoint's address without what may be secret in it: a user, a password, a query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else ""
+
+
+# JSON
+
+
+def to_json(conversation: Conversation, sending: Sending, exchanges: Callable[[str], list[Exchange]]) -> bytes:
+    """Return the whole conversation as JSON, but for its owner. `exchanges` is asked with each answer's id."""
+    document = {
+        "parley": {"version": __version__, "format": FORMAT, "note": NOTE},
+        "title": title(conversation),
+        "mode": conversation.mode,
+        "created": conversation.created,
+        "model": sending.model,
+        "messages": messages(conversation, sending.system_prompt),
+        "parameters": conversation.parameters,
+        "turns": [_turn(turn, exchanges) for turn in conversation.turns],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def _turn(turn: Turn, exchanges: Callable[[str], list[Exchange]]) -> dict[str, Any]:
+    record: dict[str, Any] = msgspec.to_builtins(turn)
+    del record["id"]
+    for answer in record["answers"]:
+        answer.setdefault("status", "pending")
+        if kept := exchanges(answer.pop("id")):
+            answer["exchanges"] = [_exchange(one) for one in kept]
+    return record
+
+
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    record: dict[str, Any] = msgspec.to_builtins(exchange)
+    record["base_url"] = public_url(exchange.base_url)
+    record["request"] = {name: value for name, value in exchange.request.items() if name not in REPEATED}
+    return record
+
+
+# Markdown
+
+
+def to_markdown(conversation: Conversation, sending: Sending) -> str:
+    """Return a transcript for people."""
+    models = {answer.model for turn in conversation.turns for answer in turn.answers if answer.model}
+    about = [_moment(conversation.created), ", ".join(sorted(models)) or sending.model, "exported from Parley"]
+    parts = [f"# {_inline(title(conversation))}", " · ".join(filter(None, about))]
+    if sending.system_prompt and conversation.mode == "chat":
+        parts += ["System prompt:", _quoted(sending.system_prompt)]
+    for number, turn in enumerate(conversation.turns, 1):
+        parts += _turn_parts(number, turn)
+    return "\n\n".join(parts) + "\n"
+
+
+def _turn_parts(number: int, turn: Turn) -> list[str]:
+    parts = [f"## Question {number}", _quoted(turn.question)]
+    if turn.single:
+        parts.append("*Sent on its own, without the conversation before it.*")
+    if turn.left_out:
+        parts.append("*Left out: not sent with later questions.*")
+    parts.append(f"### {' · '.join(['Answer', *_about(turn.answer)])}")
+    parts += _answer_parts(turn.answer)
+    for earlier in turn.answers[:-1]:
+        parts += _folded(" · ".join(["An earlier answer", *_about(earlier)]), _answer_parts(earlier))
+    return parts
+
+
+def _about(answer: Answer) -> list[str]:
+    return [part for part in (_inline(answer.model), _moment(answer.ended or answer.started)) if part]
+
+
+def _answer_parts(answer: Answer) -> list[str]:
+    parts = _folded("Reasoning", [_closed(answer.reasoning)]) if answer.reasoning else []
+    if answer.text:
+        parts.append(_closed(answer.text))
+    parts += [_picture(number, picture) for number, picture in enumerate(answer.pictures, 1)]
+    for index, choice in enumerate(answer.choices):
+        if index != answer.kept and choice:
+            parts += _folded(f"Choice {index + 1} of {len(answer.choices)}, not kept", [_closed(choice)])
+    if ending := _ending(answer):
+        parts.append(f"*{ending}*")
+    if answer.failure:
+        parts.append(_quoted(answer.failure.message))
+    return parts
+
+
+def _ending(answer: Answer) -> str:
+    """Return in words how an answer ended, where that was not its own end."""
+    if answer.failure:
+        status = f" (HTTP {answer.failure.status})" if answer.failure.status else ""
+        return f"Failed{status}:"
+    by_status = {
+        "pending": "Still being written when this was exported.",
+        "stopped": "Stopped.",
+        "interrupted": "Interrupted: the server was stopped while this answer was being written.",
+    }
+    by_reason = {
+        "length": "Cut off at the limit of tokens for one answer.",
+        "content_filter": "Cut off by the provider's content filter.",
+    }
+    return by_status.get(answer.status) or by_reason.get(answer.finish_reason or "", "")
+
+
+def _picture(number: int, picture: Picture) -> str:
+    if picture.url:
+        url = re.sub(r"[\s<>\\]", "", picture.url)
+        line = f"- [image {number}](<{url}>)"
+    else:
+        line = f"- image {number}: `{picture.file}`"
+    return f"{line}: {_inline(picture.revised_prompt)}" if picture.revised_prompt else line
+
+
+def _folded(summary: str, parts: list[str]) -> list[str]:
+    return [f"<details>\n<summary>{summary}</summary>", *parts, "</details>"]
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+
+
+def _inline(text: str) -> str:
+    """Return a text on one line whose signs mean nothing in Markdown."""
+    return re.sub(r"([\\`*_\[\]<>#|~])", r"\\\1", " ".join(text.split()))
+
+
+def _closed(text: str) -> str:
+    """Return a text as it is; a block of code that was cut off in the middle is closed, or it would go on behind it."""
+    fence = ""
+    for line in text.split("\n"):
+        found = FENCE.fullmatch(line)
+        if found and not fence:
+            fence = found[1]
+        elif found and found[1].startswith(fence) and not found[2].strip():
+            fence = ""
+    return f"{text}\n{fence}" if fence else text
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,210 @@
+"""From the bytes of a file to the conversations in it: Parley's own export, and those of other programs."""
+
+import json
+import re
+import zipfile
+from collections import Counter
+from io import BytesIO
+from time import sleep
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from .candidate import (
+    LATEST,
+    BadImport,
+    Candidate,
+    TooLarge,
+    checked,
+    cleaned,
+    mapping,
+    moment,
+    one_line,
+    sequence,
+)
+from .conversation import Answer, Mode, Picture, Turn
+from .export import FORMAT
+from .foreign import chatgpt, message_list, open_webui
+
+# A long history comes in several files of one archive.
+IN_ARCHIVE = re.compile(r"(?:.*/)?conversations(?:-[0-9]{1,6})?\.json")
+UNKNOWN = (
+    "This is JSON, but nothing that Parley can import. It takes Parley's own export, those of ChatGPT "
+    "(conversations.json, or the whole .zip) and Open WebUI, and a list of messages as the API takes it."
+)
+EMPTY = "There is no conversation in this file."
+
+
+class Found(NamedTuple):
+    """What a file holds. `skipped` counts what is in none of the candidates, by the names of KINDS."""
+
+    candidates: list[Candidate]
+    skipped: Counter[str]
+
+
+def read(content: bytes, limit: int) -> Found:
+    """Return every conversation in a file, unpacked no larger than `limit` bytes. Raises BadImport and TooLarge."""
+    if len(content) > limit:
+        raise TooLarge(f"The file is larger than {limit // 2**20:,} MB.")
+    candidates: list[Candidate] = []
+    skipped: Counter[str] = Counter()
+    for document in _documents(content, limit):
+        try:
+            found = _candidates(_decoded(document), skipped)
+        except RecursionError:
+            raise BadImport("The file is nested too deeply; no export is.") from None
+        candidates += found
+    kept = [candidate for candidate in candidates if candidate.turns]
+    if not kept:
+        raise BadImport(EMPTY)
+    skipped["empty"] += len(candidates) - len(kept)
+    return Found(kept, +skipped)
+
+
+def _documents(content: bytes, limit: int) -> list[bytes]:
+    if not content.startswith(b"PK"):
+        return [content]
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            return _unpacked(archive, limit)
+    except BadImport:
+        raise
+    except Exception as error:  # It raises whatever it stumbles over.
+        raise BadImport(f"The archive cannot be unpacked: {error}.") from None
+
+
+def _unpacked(archive: zipfile.ZipFile, limit: int) -> list[bytes]:
+    names = sorted(name for name in archive.namelist() if IN_ARCHIVE.fullmatch(name))
+    if not names:
+        raise BadImport("There is no conversations.json in this archive, as ChatGPT's export has one.")
+    documents: list[bytes] = []
+    left = limit
+    for name in names:
+        # What an archive says of its sizes may be a lie.
+        with archive.open(name) as file:
+            documents.append(file.read(left + 1))
+        left -= len(documents[-1])
+        if left < 0:
+            raise TooLarge(
+                f"Unpacked, the conversations in this archive are larger than {limit // 2**20:,} MB. The owner "
+                "of this server can raise MAX_IMPORT_MB."
+            )
+    return documents
+
+
+def _decoded(document: bytes) -> Any:
+    try:
+        return msgspec.json.decode(document)
+    except ValueError:
+        pass
+    try:
+        # Slower, and less strict: halves of characters, another encoding, a byte order mark.
+        return json.loads(document)
+    except ValueError as error:
+        told = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
+        raise BadImport(f"This is not a JSON file{told}.") from None
+
+
+def _candidates(document: Any, skipped: Counter[str]) -> list[Candidate]:
+    if isinstance(document, list) and any("role" in mapping(one) for one in document):
+        return [checked(message_list(document))]
+    candidates = []
+    for one in document if isinstance(document, list) else [document]:
+        sleep(0)  # Let others go first.
+        candidate = _candidate(mapping(one))
+        if candidate is None:
+            skipped["unknown"] += 1
+        else:
+            candidates.append(checked(candidate))
+    if not candidates:
+        raise BadImport(EMPTY if document == [] else UNKNOWN)
+    return candidates
+
+
+def _candidate(one: dict[str, Any]) -> Candidate | None:
+    """Return the conversation that an object of JSON is; None where it is none that is known."""
+    if isinstance(one.get("parley"), dict):
+        return _own(one)
+    if isinstance(one.get("mapping"), dict):
+        return chatgpt(one)
+    if isinstance(one.get("chat"), dict) or isinstance(mapping(one.get("history")).get("messages"), dict):
+        return open_webui(one)
+    if isinstance(one.get("messages"), list):
+        return message_list(one["messages"])
+    return None
+
+
+# Parley's own
+
+
+class _Record(Struct):
+    mode: Mode
+    turns: list[Turn]
+
+
+def _own(document: dict[str, Any]) -> Candidate:
+    version = document["parley"].get("format")
+    if not isinstance(version, int) or version > FORMAT:
+        raise BadImport("This conversation was exported by a newer Parley. Import it with that one.")
+    document = cleaned(document)
+    document["turns"] = [_without_ids(turn) for turn in sequence(document.get("turns"))]
+    try:
+        record = msgspec.convert(document, _Record)
+    except msgspec.ValidationError as error:
+        raise BadImport(f"This was exported by Parley, but part of it was changed and does not fit: {error}.") from None
+    for turn in record.turns:
+        _mend(turn)
+    created = moment(document.get("created")) or 0.0
+    title = one_line(document.get("title"))
+    return Candidate(title, record.mode, created, record.turns, mapping(document.get("parameters")))
+
+
+def _without_ids(turn: Any) -> Any:
+    """Return a turn's record without ids, so that it gets new ones, and without its exchanges."""
+    if not isinstance(turn, dict):
+        return turn
+    record = {name: value for name, value in turn.items() if name != "id"}
+    record["answers"] = [
+        {name: value for name, value in answer.items() if name not in ("id", "exchanges")}
+        if isinstance(answer, dict)
+        else answer
+        for answer in sequence(turn.get("answers"))
+    ]
+    return record
+
+
+def _mend(turn: Turn) -> None:
+    """Make of a turn that has the right types one that could be ours."""
+    turn.answers = turn.answers or [Answer(status="stopped")]
+    for answer in turn.answers:
+        if answer.status == "pending":
+            answer.status = "interrupted"  # Nothing runs here that would end it.
+        answer.started = moment(answer.started) or Answer().started
+        if answer.ended is not None or answer.status == "interrupted":
+            answer.ended = moment(answer.ended) or answer.started
+        answer.kept = answer.kept if 0 <= answer.kept < len(answer.choices) else 0
+        answer.usage = _usage(answer.usage) if answer.usage else None
+        # The files of pictures did not come along, and only addresses of the web are led to.
+        answer.pictures = [
+            Picture(url=one.url, revised_prompt=one.revised_prompt)
+            for one in answer.pictures
+            if re.match("https?://", one.url)
+        ]
+        if answer.failure and not 0 <= (answer.failure.retry_after or 0) < LATEST:
+            answer.failure.retry_after = None
+
+
+def _usage(usage: dict[str, Any]) -> dict[str, Any]:
+    """Return a usage in which every count is one that can be added up."""
+    kept: dict[str, Any] = {}
+    for name, value in usage.items():
+        if name.endswith("_details") and value is not None:
+            kept[name] = {key: count for key, count in mapping(value).items() if count is None or _is_count(count)}
+        elif not isinstance(value, (dict, list)) and (_is_count(value) or not name.endswith("_tokens")):
+            kept[name] = value
+    return kept
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12
