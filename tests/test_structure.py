@@ -54,8 +54,9 @@ ALLOWED = {
     "candidate": {"conversation"},
     "foreign": {"candidate", "conversation"},
     "importing": {"candidate", "conversation", "export", "foreign"},
+    "transfer": {"candidate", "chat", "conversation", "exchange", "export", "files", "importing", "notebook", "store"},
     "serving": set(),
-    "__init__": {"answers", "backend", "chat", "config", "errors", "files", "panel", "security", "store"},
+    "__init__": {"answers", "backend", "chat", "config", "errors", "files", "panel", "security", "store", "transfer"},
     "__main__": {"__init__", "config", "local_model", "serving", "store"},
 }
 OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}

@@ -150,6 +150,12 @@ SETTINGS = (
         _whole(1, 10_000_000),
     ),
     Setting(
+        "MAX_IMPORT_MB",
+        "50",
+        "The largest file that can be imported, in MB, also unpacked.",
+        _whole(1, 2000),
+    ),
+    Setting(
         "CONNECT_TIMEOUT",
         "10",
         "Seconds to wait for a connection to the endpoint.",

@@ -1,0 +1,258 @@
+"""Taking a conversation along as a file, and bringing one in."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timezone
+from io import BytesIO
+from typing import Any, cast
+
+import msgspec
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, send_file, url_for
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from . import store
+from .candidate import KINDS, BadImport, Candidate, TooLarge, add, counted
+from .chat import answers, backend, opened, wants_fragment
+from .conversation import ID, Conversation, Refused, Unknown, new_id
+from .exchange import Exchange
+from .export import Sending, filename, to_json, to_markdown
+from .files import Files
+from .importing import read
+from .notebook import to_notebook
+
+log = logging.getLogger(__name__)
+
+blueprint = Blueprint("transfer", __name__)
+
+Reply = WerkzeugResponse | str | tuple[str, int]
+
+FORM_OVERHEAD = 100_000  # bytes of a form around its file
+DRAINED = 4  # times the limit: how much of a file that is too large is still taken, so that the browser hears why
+
+
+def files() -> Files:
+    return cast(Files, current_app.extensions["files"])
+
+
+@blueprint.get("/conversations/<conversation_id>/export")
+def panel(conversation_id: str) -> str:
+    conversation = opened(conversation_id)
+    return _page(conversation, added=request.args.get("added", 0, int), skipped=_skipped_of_address())
+
+
+@blueprint.get("/conversations/<conversation_id>/export/<kind>")
+def download(conversation_id: str, kind: str) -> Response:
+    """Return the conversation as a file: `markdown`, `json` or `notebook`."""
+    conversation = opened(conversation_id)
+    sending = _sending(conversation)
+    if kind == "markdown":
+        content, ending, mimetype = to_markdown(conversation, sending).encode(), "md", "text/markdown"
+    elif kind == "json":
+        content, ending, mimetype = to_json(conversation, sending, _exchanges(conversation)), "json", "application/json"
+    elif kind == "notebook":
+        content, ending, mimetype = to_notebook(conversation, sending), "ipynb", "application/x-ipynb+json"
+    else:
+        abort(404)
+    name = filename(conversation, ending)
+    response = send_file(BytesIO(content), mimetype, as_attachment=True, download_name=name, max_age=0)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.post("/conversations/<conversation_id>/import")
+def take(conversation_id: str) -> Reply:
+    """Import the conversation of a file, or let the person choose among several."""
+    conversation = opened(conversation_id)
+
+    def imported() -> Reply:
+        found = read(_upload(), _limit())
+        import_id = _import_id(request.form.get("import", ""))
+        if len(found.candidates) == 1:
+            return _add(conversation, found.candidates[0], import_id, found.skipped)
+        _forget_choices(conversation.id)
+        files().write(conversation.id, _choices_file(import_id), msgspec.json.encode(found.candidates))
+        if wants_fragment():
+            shown = _choices(conversation, import_id, found.candidates, found.skipped)
+            return render_template("_import_choices.html", **shown)
+        address = url_for(
+            "transfer.choices", conversation_id=conversation.id, import_id=import_id, **_in_address(found.skipped)
+        )
+        return redirect(address, code=303)
+
+    return _answered(conversation, imported)
+
+
+@blueprint.get("/conversations/<conversation_id>/import/<import_id>")
+def choices(conversation_id: str, import_id: str) -> str:
+    """Return the page on which one of a file's conversations is chosen."""
+    conversation = opened(conversation_id)
+    candidates = _kept(conversation, import_id)
+    return render_template("transfer.html", **_choices(conversation, import_id, candidates, _skipped_of_address()))
+
+
+@blueprint.post("/conversations/<conversation_id>/import/<import_id>")
+def choose(conversation_id: str, import_id: str) -> Reply:
+    """Import the chosen one of a file's conversations."""
+    conversation = opened(conversation_id)
+
+    def imported() -> Reply:
+        candidates = _kept(conversation, import_id)
+        choice = request.form.get("choice", -1, int)
+        if not 0 <= choice < len(candidates):
+            raise BadImport("That is none of the conversations in the file.")
+        return _add(conversation, candidates[choice], import_id, Counter())
+
+    return _answered(conversation, imported)
+
+
+def _answered(conversation: Conversation, change: Callable[[], Reply]) -> Reply:
+    """Return what a change answers, or why it was refused, on the page that it came from."""
+    try:
+        return change()
+    except Refused as refusal:
+        if wants_fragment():
+            return render_template("_notice.html", message=str(refusal)), refusal.status
+        return _page(conversation, notice=str(refusal)), refusal.status
+
+
+def _add(conversation: Conversation, candidate: Candidate, import_id: str, skipped: Counter[str]) -> Reply:
+    with store.current().editing(conversation.id, conversation.owner) as edited:
+        skipped = skipped + add(edited, candidate, import_id)
+    _forget_choices(conversation.id)
+    added = len(candidate.turns)
+    if wants_fragment():
+        return render_template("_imported.html", **_panel(answers().live(edited), added=added, skipped=skipped))
+    address = url_for("transfer.panel", conversation_id=conversation.id, added=added, **_in_address(skipped))
+    return redirect(address, code=303)
+
+
+# What the pages show
+
+
+def _page(conversation: Conversation, notice: str = "", added: int = 0, skipped: Counter[str] | None = None) -> str:
+    return render_template("transfer.html", **_panel(conversation, notice, added, skipped))
+
+
+def _panel(
+    conversation: Conversation, notice: str = "", added: int = 0, skipped: Counter[str] | None = None
+) -> dict[str, object]:
+    return {
+        "conversation": conversation,
+        "notice": notice,
+        "added": added,
+        "skipped": counted(skipped or Counter()),
+        "import_id": new_id(),
+        "megabytes": current_app.config["MAX_IMPORT_MB"],
+    }
+
+
+def _choices(
+    conversation: Conversation, import_id: str, candidates: list[Candidate], skipped: Counter[str]
+) -> dict[str, object]:
+    shown = {"conversation": conversation, "import_id": import_id, "candidates": candidates}
+    return shown | {"skipped": counted(skipped)}
+
+
+@blueprint.app_template_filter("day")
+def day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d")
+
+
+# A plain browser is sent to the page that says what was done: what was skipped goes with its address.
+
+
+def _in_address(skipped: Counter[str]) -> dict[str, Any]:
+    return {kind: count for kind, count in skipped.items() if count}
+
+
+def _skipped_of_address() -> Counter[str]:
+    return Counter({kind: request.args.get(kind, 0, int) for kind in KINDS})
+
+
+# What is exported
+
+
+def _sending(conversation: Conversation) -> Sending:
+    parameters = conversation.parameters
+    return Sending(
+        model=str(parameters.get("model") or backend().name or _last_model(conversation)),
+        system_prompt=str(parameters.get("system_prompt", current_app.config["SYSTEM_PROMPT"])),
+        fields={},
+        base_url=None if backend().local else current_app.config["OPENAI_BASE_URL"],
+    )
+
+
+def _last_model(conversation: Conversation) -> str:
+    return next((turn.answer.model for turn in reversed(conversation.turns) if turn.answer.model), "")
+
+
+def _exchanges(conversation: Conversation) -> Callable[[str], list[Exchange]]:
+    def exchanges(answer_id: str) -> list[Exchange]:
+        try:
+            content = files().read(conversation.id, f"{answer_id}.exchanges.json")
+            return msgspec.json.decode(content, type=list[Exchange])
+        except Unknown:
+            return []
+        except ValueError as error:
+            log.warning("The exchanges of an answer cannot be read, and are not exported: %s", error)
+            return []
+
+    return exchanges
+
+
+# What is imported
+
+
+def _limit() -> int:
+    return int(current_app.config["MAX_IMPORT_MB"]) * 2**20
+
+
+def _upload() -> bytes:
+    """Return the file of the form that was posted. Raises BadImport and TooLarge."""
+    request.max_content_length = _limit() + FORM_OVERHEAD
+    try:
+        file = request.files.get("file")
+    except RequestEntityTooLarge:
+        _drain()
+        raise TooLarge(
+            f"The file is larger than {current_app.config['MAX_IMPORT_MB']:,} MB. The owner of this server can raise "
+            "MAX_IMPORT_MB. Of ChatGPT's archive, its conversations.json alone is enough."
+        ) from None
+    if file is None or not file.filename:
+        raise BadImport("Choose a file first.")
+    content: bytes = file.read()
+    return content
+
+
+def _drain() -> None:
+    """Take the rest of a body that is too large: a browser that still sends would not read the answer."""
+    left = min(request.content_length or 0, DRAINED * _limit())
+    while left > 0 and (piece := request.environ["wsgi.input"].read(min(left, 2**16))):
+        left -= len(piece)
+
+
+def _import_id(given: str) -> str:
+    return given if ID.fullmatch(given) else new_id()
+
+
+def _choices_file(import_id: str) -> str:
+    return f"import-{import_id}.json"
+
+
+def _kept(conversation: Conversation, import_id: str) -> list[Candidate]:
+    """Return the conversations of a file that was sent before."""
+    if not ID.fullmatch(import_id):
+        raise Unknown("There is no such import.")
+    try:
+        content = files().read(conversation.id, _choices_file(import_id))
+    except Unknown:
+        raise Unknown("That file was imported already, or another one was sent after it. Send it again.") from None
+    return msgspec.json.decode(content, type=list[Candidate])
+
+
+def _forget_choices(conversation_id: str) -> None:
+    """Remove what is kept of files whose conversation was never chosen."""
+    for path in files().path(conversation_id, "import").parent.glob("import-*.json"):
+        path.unlink(missing_ok=True)
