@@ -101,9 +101,11 @@ def _decoded(document: bytes) -> Any:
     try:
         # Slower, and less strict: halves of characters, another encoding, a byte order mark.
         return json.loads(document)
-    except ValueError as error:
-        told = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
-        raise BadImport(f"This is not a JSON file{told}.") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno:,}, column {error.colno:,}"
+        raise BadImport(f"This is not a JSON file; it ceases to be one at {place}.") from None
+    except ValueError:
+        raise BadImport("This is not a JSON file.") from None
 
 
 def _candidates(document: Any, skipped: Counter[str]) -> list[Candidate]:
