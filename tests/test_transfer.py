@@ -158,8 +158,40 @@ def test_what_is_exported_can_be_imported(chat, app):
     content = export(chat, "json").data
     chat.post("clear", confirmed="yes")
     send(chat, content)
-    again = json.loads(export(chat, "json").data)
-    assert {**again, "created": 0} == {**json.loads(content), "created": 0}
+    before, after = json.loads(content), json.loads(export(chat, "json").data)
+    assert before["turns"][0]["answers"][0].pop("exchanges")  # They are for reading, and stay in the file.
+    assert after == before
+
+
+def test_the_files_ask_with_the_parameters_that_are_set(chat, app):
+    chat.answered("Hello")
+    set_parameters(app, chat, {"model": "gpt-5.4", "system_prompt": "", "max_tokens": 50, "extra": {"min_p": 0.1}})
+    document = json.loads(export(chat, "json").data)
+    assert (document["model"], document["parameters"]["max_tokens"]) == ("gpt-5.4", 50)
+    assert [message["role"] for message in document["messages"]] == ["user", "assistant"]
+    setup, question = (cell.source for cell in nbformat.reads(export(chat, "notebook").text, as_version=4).cells)
+    assert 'model = "gpt-5.4"\n' in setup
+    assert '    max_completion_tokens=50,\n    extra_body={"min_p": 0.1},\n)' in question
+
+
+def test_of_a_files_parameters_those_are_taken_that_could_be_set_here(chat, openai):
+    document = {"parley": {"format": 1}, "mode": "chat", "turns": [{"question": "1?", "answers": [{"text": "1"}]}]}
+    right = {"temperature": 0.5, "stop": ["。", "\n"], "system_prompt": "Count."}
+    wrong = {"n": "many", "seed": [], "top_p": 7, "stream": "maybe", "extra": {"messages": []}, "made_up": 1}
+    response = send(chat, document | {"parameters": right | wrong})
+    assert "6 parameters and system prompts of the file" in chat.client.get(response.headers["Location"]).text
+    assert json.loads(export(chat, "json").data)["parameters"] == right
+    chat.answered("2?")
+    assert openai.bodies[0]["temperature"] == 0.5
+    assert openai.bodies[0]["messages"][0] == {"role": "system", "content": "Count."}
+
+
+def set_parameters(app, chat, parameters):
+    store = app.extensions["store"]
+    with chat.client.session_transaction() as session:
+        owner = session["visitor"]
+    with store.editing(chat.id, owner) as edited:
+        edited.parameters = parameters
 
 
 def test_the_same_form_sent_twice_is_one_import(chat):

@@ -33,20 +33,17 @@ class Sending(NamedTuple):
 
 
 def messages(conversation: Conversation, system_prompt: str) -> list[Message]:
-    """Return what would be sent with the next question; nothing for the modes that send no messages."""
+    """Return what would be sent with the next question by a model whose context window takes it all.
+
+    Nothing for the modes that send no messages.
+    """
     if conversation.mode != "chat":
         return []
     sent: list[Message] = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    for turn in conversation.turns:
-        if is_sent(turn):
-            sent.append({"role": "user", "content": turn.question})
-            sent.append({"role": "assistant", "content": turn.answer.text})
+    for turn in conversation.history():
+        sent.append({"role": "user", "content": turn.question})
+        sent.append({"role": "assistant", "content": turn.answer.text})
     return sent
-
-
-def is_sent(turn: Turn) -> bool:
-    """Tell whether a turn goes with later questions."""
-    return bool(turn.answer.text) and not turn.left_out
 
 
 def title(conversation: Conversation) -> str:

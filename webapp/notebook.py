@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from .conversation import Answer, Conversation, Turn
-from .export import Sending, is_sent, messages, public_url, title
+from .export import Sending, messages, public_url, title
 
 WIDTH = 100
 RESOURCES = {"chat": "chat.completions.create", "completion": "completions.create", "image": "images.generate"}
@@ -39,10 +39,11 @@ def show(reply, name):
 def to_notebook(conversation: Conversation, sending: Sending) -> bytes:
     """Return the notebook as JSON. After its first cell each of its cells runs on its own."""
     cells = [_cell("setup", _setup(conversation, sending), [])]
+    sent = {turn.id for turn in conversation.history()}
     before = 1 if sending.system_prompt else 0
     for number, turn in enumerate(conversation.turns, 1):
         cells.append(_cell(f"turn-{turn.id}", _question(conversation, sending, turn, number, before), _outputs(turn)))
-        before += 2 if is_sent(turn) else 0
+        before += 2 if turn.id in sent else 0
     document = {
         "cells": cells,
         "metadata": {

@@ -14,13 +14,15 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from . import store
 from .candidate import KINDS, BadImport, Candidate, TooLarge, add, counted
-from .chat import answers, backend, opened, wants_fragment
+from .chat import answers, backend, opened, page_url, wants_fragment
 from .conversation import ID, Conversation, Refused, Unknown, new_id
-from .exchange import Exchange
+from .exchange import Exchange, exchanges_file
 from .export import Sending, filename, to_json, to_markdown
 from .files import Files
 from .importing import read
 from .notebook import to_notebook
+from .parameters import read as read_fields
+from .parameters import request_fields, shown
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +74,10 @@ def take(conversation_id: str) -> Reply:
         if len(found.candidates) == 1:
             return _add(conversation, found.candidates[0], import_id, found.skipped)
         _forget_choices(conversation.id)
-        files().write(conversation.id, _choices_file(import_id), msgspec.json.encode(found.candidates))
+        files().write(conversation.id, _choices_file(import_id), msgspec.json.encode(found.candidates), durable=False)
         if wants_fragment():
-            shown = _choices(conversation, import_id, found.candidates, found.skipped)
-            return render_template("_import_choices.html", **shown)
+            context = _choices(conversation, import_id, found.candidates, found.skipped)
+            return render_template("_import_choices.html", **context)
         address = url_for(
             "transfer.choices", conversation_id=conversation.id, import_id=import_id, **_in_address(found.skipped)
         )
@@ -118,6 +120,7 @@ def _answered(conversation: Conversation, change: Callable[[], Reply]) -> Reply:
 
 
 def _add(conversation: Conversation, candidate: Candidate, import_id: str, skipped: Counter[str]) -> Reply:
+    _check_parameters(candidate)
     with store.current().editing(conversation.id, conversation.owner) as edited:
         skipped = skipped + add(edited, candidate, import_id)
     _forget_choices(conversation.id)
@@ -126,6 +129,15 @@ def _add(conversation: Conversation, candidate: Candidate, import_id: str, skipp
         return render_template("_imported.html", **_panel(answers().live(edited), added=added, skipped=skipped))
     address = url_for("transfer.panel", conversation_id=conversation.id, added=added, **_in_address(skipped))
     return redirect(address, code=303)
+
+
+def _check_parameters(candidate: Candidate) -> None:
+    """Leave a candidate the parameters that could have been set here, too, and count the others."""
+    given = candidate.parameters
+    values, errors = read_fields(candidate.mode, shown(candidate.mode, given))
+    candidate.parameters = {name: value for name, value in values.items() if name not in errors}
+    dropped = len(given) - len(candidate.parameters)
+    candidate.skipped["parameters"] = candidate.skipped.get("parameters", 0) + max(dropped, 0)
 
 
 # What the pages show
@@ -140,6 +152,7 @@ def _panel(
 ) -> dict[str, object]:
     return {
         "conversation": conversation,
+        "back": page_url(conversation),
         "notice": notice,
         "added": added,
         "skipped": counted(skipped or Counter()),
@@ -151,8 +164,8 @@ def _panel(
 def _choices(
     conversation: Conversation, import_id: str, candidates: list[Candidate], skipped: Counter[str]
 ) -> dict[str, object]:
-    shown = {"conversation": conversation, "import_id": import_id, "candidates": candidates}
-    return shown | {"skipped": counted(skipped)}
+    context = {"conversation": conversation, "back": page_url(conversation), "import_id": import_id}
+    return context | {"candidates": candidates, "skipped": counted(skipped)}
 
 
 @blueprint.app_template_filter("day")
@@ -175,11 +188,11 @@ def _skipped_of_address() -> Counter[str]:
 
 
 def _sending(conversation: Conversation) -> Sending:
-    parameters = conversation.parameters
+    model = backend().model(conversation) or _last_model(conversation)
     return Sending(
-        model=str(parameters.get("model") or backend().name or _last_model(conversation)),
-        system_prompt=str(parameters.get("system_prompt", current_app.config["SYSTEM_PROMPT"])),
-        fields={},
+        model=model,
+        system_prompt=backend().system_prompt(conversation),
+        fields=request_fields(conversation.mode, conversation.parameters, model),
         base_url=None if backend().local else current_app.config["OPENAI_BASE_URL"],
     )
 
@@ -191,7 +204,7 @@ def _last_model(conversation: Conversation) -> str:
 def _exchanges(conversation: Conversation) -> Callable[[str], list[Exchange]]:
     def exchanges(answer_id: str) -> list[Exchange]:
         try:
-            content = files().read(conversation.id, f"{answer_id}.exchanges.json")
+            content = files().read(conversation.id, exchanges_file(answer_id))
             return msgspec.json.decode(content, type=list[Exchange])
         except Unknown:
             return []
@@ -254,5 +267,4 @@ def _kept(conversation: Conversation, import_id: str) -> list[Candidate]:
 
 def _forget_choices(conversation_id: str) -> None:
     """Remove what is kept of files whose conversation was never chosen."""
-    for path in files().path(conversation_id, "import").parent.glob("import-*.json"):
-        path.unlink(missing_ok=True)
+    files().remove_of(conversation_id, "import-")
