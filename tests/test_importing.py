@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.candidate import BadImport, Candidate, TooLarge, add, counted
@@ -310,11 +310,13 @@ def garbage_is_refused_or_clean(content):
         assert not any(UNREADABLE.search(turn.question + turn.answer.text) for turn in again.turns)
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_garbage_is_refused_or_becomes_what_can_be_saved(document):
     garbage_is_refused_or_clean(json.dumps(document).encode())
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_garbage_in_the_place_of_turns_is_refused_or_becomes_what_can_be_saved(value):
     document = {"parley": {"format": 1}, "mode": "chat", "turns": [{"question": "1", "answers": value}]}
@@ -323,6 +325,7 @@ def test_garbage_in_the_place_of_turns_is_refused_or_becomes_what_can_be_saved(v
     garbage_is_refused_or_clean(json.dumps(changed(usage=value)).encode())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_damaged_archives_are_refused(junk, position):
     archive = zipped(conversations='[{"role": "user", "content": "1"}]')
