@@ -300,6 +300,7 @@ def test_a_conversation_is_chosen_in_the_panel(live, visit, openai):
     page.get_by_role("button", name="Import").click()
     expect(page.locator("#panel").get_by_role("status")).to_contain_text("2 questions imported")
     expect(page.locator("#conversation .question")).to_have_count(2)
+    expect(page.locator(".parameters-set")).to_have_text("own system prompt")
     expect(page.locator(".imported")).to_be_focused()
     page.set_input_files("#import-file", SAMPLES / "chatgpt-conversations.json")
     page.get_by_role("button", name="Import").click()
