@@ -14,7 +14,7 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 ALLOWED = {
     "config": set(),
     "conversation": set(),
-    "exchange": set(),
+    "exchange": {"conversation", "files"},
     "files": {"conversation"},
     "markdown": set(),
     "security": {"config"},
@@ -49,8 +49,10 @@ ALLOWED = {
     "parameters": {"conversation", "json_text", "parameter", "parameter_table"},
     "panel": {"chat", "conversation", "parameter_table", "parameters", "store"},
     "chat": {"answers", "backend", "conversation", "following", "markdown", "pictures", "request", "store", "__init__"},
+    "snippets": {"exchange"},
+    "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
     "serving": set(),
-    "__init__": {"answers", "backend", "chat", "config", "errors", "files", "panel", "security", "store"},
+    "__init__": {"answers", "backend", "chat", "config", "errors", "files", "inspector", "panel", "security", "store"},
     "__main__": {"__init__", "config", "local_model", "serving", "store"},
 }
 OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
@@ -67,6 +69,9 @@ WITHOUT_FLASK = (
     "parameter",
     "parameter_table",
     "parameters",
+    "exchange",
+    "files",
+    "snippets",
 )
 
 
