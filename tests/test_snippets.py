@@ -16,6 +16,7 @@ from webapp.exchange import Exchange
 from webapp.llm import known_parameters
 from webapp.snippets import OPENAI_URL, curl, literal, python
 
+from . import chromium
 from .openai_server import DONE, Reply, chunk, event
 from .test_exchange import json_values
 
@@ -56,7 +57,7 @@ def run(command, code="", **environment):
 
 
 def run_curl(shell, exchange, **environment):
-    assert shutil.which("curl"), "These tests need curl: install it (Debian: apt-get install curl)."
+    assert shutil.which("curl"), chromium.CURL_HELP
     assert shutil.which(shell), f"These tests need {shell}."
     return run([shell], curl(exchange), **environment)
 
