@@ -1,4 +1,6 @@
+import base64
 import html
+import json
 import re
 
 import pytest
@@ -7,6 +9,7 @@ from webapp.exchange import Exchange, save
 
 from .conftest import Chat, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
+from .test_modes import Mode
 
 HOSTILE = '</pre></details><script>document.title=1</script><img src=x onerror="1">&lt; \'"{{ 7*7 }}'
 REQUEST = {"model": "test-model", "messages": [{"role": "user", "content": f"你好 {HOSTILE}"}]}
@@ -27,6 +30,7 @@ def answered(chat):
     chat.answered("One?")
     chat.answer_id = answer_id(chat)
     files = chat.client.application.extensions["files"]
+    chat.forget = lambda: files.remove(chat.id)
     chat.record = lambda *exchanges: save(files, chat.id, chat.answer_id, list(exchanges))
     return chat
 
@@ -45,6 +49,23 @@ def code(page, name):
 
 def words(page):
     return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+def test_what_was_really_sent_and_came_is_shown(answered, openai):
+    page = panel(answered)
+    assert json.loads(code(page, "request-1")) == openai.bodies[0]
+    reply = json.loads(code(page, "reply-1"))
+    assert list(reply)[:5] == ["id", "object", "created", "model", "choices"]
+    assert reply["choices"][0]["message"] == {"content": "You said: One?"}
+    assert f"POST {openai.base_url}/chat/completions" in words(page)
+
+
+def test_a_refusal_that_really_came_is_shown(chat, openai):
+    openai.enqueue(Reply.error(429, "慢一点", headers={"x-request-id": "req_7", "x-secret": "hush"}))
+    chat.answered("One?")
+    page = panel(chat, answer_id(chat))
+    assert json.loads(code(page, "reply-1"))["error"]["message"] == "慢一点"
+    assert "HTTP 429" in words(page) and "x-request-id req_7" in words(page) and "hush" not in page
 
 
 def test_the_request_and_the_reply_are_shown_as_they_are(answered):
@@ -104,10 +125,8 @@ def test_a_streamed_reply_says_that_it_was_put_together(answered):
 
 def test_two_requests_are_numbered_and_the_second_says_why(answered):
     store = answered.client.application.extensions["store"]
-    owner = re.search(
-        r'"owner":"([^"]+)"',
-        next(path.read_text() for path in store.records.folder.iterdir() if '"owner"' in path.read_text()),
-    ).group(1)
+    with answered.client.session_transaction() as session:
+        owner = session["visitor"]
     with store.editing(answered.id, owner) as conversation:
         conversation.turns[0].answer.dropped = ["temperature"]
     answered.record(exchange(status=400, body="no temperature"), exchange(status=200, reply=REPLY))
@@ -134,6 +153,7 @@ def test_the_local_models_address_is_not_shown(answered):
 
 
 def test_an_answer_without_a_record_says_so(answered):
+    answered.forget()
     assert "Nothing was recorded for this answer" in words(panel(answered))
 
 
@@ -155,6 +175,7 @@ def test_an_answer_whose_server_was_killed_says_so(answered, openai, app):
     answered.ask("Two?")
     answered.answer_id = answer_id(answered)
     app.extensions["answers"].shut_down()
+    answered.forget()
     assert "the server was stopped while this answer was being written" in words(panel(answered))
     answered.record(exchange())
     assert "Not recorded: the server was stopped" in words(panel(answered))
@@ -167,7 +188,7 @@ def test_an_earlier_answer_has_its_own(answered):
     links = re.findall(r'href="(/conversations/[^"]+/exchange)"', page)
     assert len(links) == len(set(links)) == 2
     assert '"first"' in code(answered.client.get(links[0]).text, "reply-1")
-    assert "Nothing was recorded" in answered.client.get(links[1]).text
+    assert '"chatcmpl-test"' in code(answered.client.get(links[1]).text, "reply-1")
 
 
 def test_only_the_owner_sees_it(answered, app):
@@ -187,6 +208,19 @@ def test_an_unknown_answer_is_not_found(answered, answer):
 
 def test_the_page_leads_back_to_its_turn(answered):
     assert f'href="/#turn-{answered.turn_id()}"' in panel(answered)
+
+
+def test_a_picture_is_no_part_of_the_json_and_the_page_says_so(client, openai):
+    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(9000)).decode()
+    body = json.dumps({"created": 1, "data": [{"b64_json": picture}]}).encode()
+    openai.enqueue(Reply([body], 200, "application/json"))
+    chat = Mode(client, "/images")
+    chat.answered("A cat")
+    page = panel(chat, answer_id(chat))
+    assert "is shortened here" in words(page) and picture[:200] not in page
+    assert f"POST {openai.base_url}/images/generations" in words(page)
+    assert "client.images.generate(" in code(page, "python-1")
+    assert f'href="/images#turn-{chat.turn_id()}"' in page
 
 
 # --- In a browser ---

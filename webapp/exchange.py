@@ -67,13 +67,13 @@ def save(
         content = msgspec.json.encode(exchanges)
     except UnicodeEncodeError:
         content = json.dumps(msgspec.to_builtins(exchanges)).encode()  # Half a character, as an escape.
-    files.write(conversation_id, _name(answer_id), content, durable=durable)
+    files.write(conversation_id, exchanges_file(answer_id), content, durable=durable)
 
 
 def load(files: Files, conversation_id: str, answer_id: str) -> list[Exchange]:
     """Return the exchanges of an answer, the first one first; none where none was recorded."""
     try:
-        content = files.read(conversation_id, _name(answer_id))
+        content = files.read(conversation_id, exchanges_file(answer_id))
     except Unknown:
         return []
     try:
@@ -83,7 +83,8 @@ def load(files: Files, conversation_id: str, answer_id: str) -> list[Exchange]:
         return []
 
 
-def _name(answer_id: str) -> str:
+def exchanges_file(answer_id: str) -> str:
+    """Return the name of the file that keeps the exchanges of an answer."""
     return f"{answer_id}.exchanges.json"
 
 

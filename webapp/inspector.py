@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, cast
 
-from flask import Blueprint, current_app, render_template, url_for
+from flask import Blueprint, current_app, render_template
 
 from . import store
 from .answers import Answers
@@ -38,7 +38,6 @@ def exchange(conversation_id: str, answer_id: str) -> str:
         turn=turn,
         answer=answer,
         exchanges=[_shown(exchange) for exchange in exchanges],
-        back=url_for("chat.page", _anchor=f"turn-{turn.id}"),
     )
 
 
