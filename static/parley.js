@@ -111,6 +111,51 @@ panel.addEventListener("cancel", mayLeave); // Esc
 panel.querySelector(".panel-close")?.addEventListener("submit", mayLeave);
 panel.addEventListener("close", () => (typed = null));
 
+// --- Copying ---
+
+// Told to those who hear the page. One in the panel, too: while that is open, nothing outside of it is read.
+for (const place of [document.body, panel]) {
+  const teller = document.createElement("p");
+  teller.className = "unseen told";
+  teller.role = "status";
+  place.append(teller);
+}
+
+/** Copy the way that also a page over plain http can, which has no clipboard: from a box with the text, selected. */
+function copyFromBox(/** @type {string} */ text, /** @type {Element} */ place) {
+  const box = document.createElement("textarea");
+  const before = /** @type {HTMLElement | null} */ (document.activeElement);
+  box.value = text;
+  box.readOnly = true; // No keyboard on a phone.
+  box.className = "unseen";
+  place.append(box);
+  box.focus({ preventScroll: true });
+  box.select();
+  const copied = document.execCommand("copy");
+  box.remove();
+  before?.focus({ preventScroll: true });
+  return copied;
+}
+
+document.addEventListener("click", async (event) => {
+  const button = /** @type {Element} */ (event.target).closest?.("button.copy");
+  const source = button instanceof HTMLButtonElement && document.getElementById(button.dataset.copy ?? "");
+  if (!source) return;
+  const place = button.closest("dialog") ?? document.body;
+  const text = source.textContent ?? "";
+  // Without a permission, or while another window has the focus, the clipboard refuses.
+  const copied = (await navigator.clipboard?.writeText(text).then(() => true, () => false)) || copyFromBox(text, place);
+  if (!copied) getSelection()?.selectAllChildren(source);
+  const said = (copied ? button.dataset.copied : button.dataset.notCopied) ?? "";
+  const teller = /** @type {HTMLElement} */ (place.querySelector(":scope > .told"));
+  button.dataset.label ??= button.textContent ?? "";
+  button.textContent = teller.textContent = said;
+  setTimeout(() => {
+    button.textContent = button.dataset.label ?? "";
+    teller.textContent = "";
+  }, 2000);
+});
+
 // --- A lost connection ---
 
 document.addEventListener("htmx:sse:error", (/** @type {any} */ event) => {

@@ -1,4 +1,4 @@
-"""Find a Chromium for the browser tests, or install Debian's: `python -m tests.chromium`."""
+"""Find a Chromium and curl for the tests, or install Debian's: `python -m tests.chromium`."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ PLACES = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
 HELP = "The browser tests need Chromium: install it (Debian: apt-get install chromium), or set CHROMIUM to its path."
+CURL_HELP = "The tests of the snippets need curl: install it (Debian: apt-get install curl)."
 
 
 def find():
@@ -20,17 +21,21 @@ def find():
     return next((path for path in candidates if path and Path(path).exists()), None)
 
 
-def install():
-    """Install Debian's, where this is Debian and we may."""
+def install(package):
+    """Install Debian's package, where this is Debian and we may."""
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        print("Installing Debian's chromium for the browser tests.", flush=True)
+        print(f"Installing Debian's {package} for the tests.", flush=True)
         quiet = {"env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
         subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"], check=False, **quiet)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], check=False, **quiet)
 
 
 if __name__ == "__main__":
     if not find():
-        install()
+        install("chromium")
     if not find():
         sys.exit(HELP)
+    if not shutil.which("curl"):
+        install("curl")
+    if not shutil.which("curl"):
+        sys.exit(CURL_HELP)

@@ -14,7 +14,7 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 ALLOWED = {
     "config": set(),
     "conversation": set(),
-    "exchange": set(),
+    "exchange": {"conversation", "files"},
     "files": {"conversation"},
     "markdown": set(),
     "security": {"config"},
@@ -66,8 +66,22 @@ ALLOWED = {
         "parameters",
         "store",
     },
+    "snippets": {"exchange"},
+    "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
     "serving": set(),
-    "__init__": {"answers", "backend", "chat", "config", "errors", "files", "panel", "security", "store", "transfer"},
+    "__init__": {
+        "answers",
+        "backend",
+        "chat",
+        "config",
+        "errors",
+        "files",
+        "inspector",
+        "panel",
+        "security",
+        "store",
+        "transfer",
+    },
     "__main__": {"__init__", "config", "local_model", "serving", "store"},
 }
 OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
@@ -84,6 +98,9 @@ WITHOUT_FLASK = (
     "parameter",
     "parameter_table",
     "parameters",
+    "exchange",
+    "files",
+    "snippets",
 )
 WITHOUT_FLASK += ("export", "notebook", "candidate", "foreign", "importing")
 

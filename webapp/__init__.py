@@ -17,7 +17,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     # Imported here, so that `python -m webapp` can make the standard library cooperative before anything uses it.
     from flask import Flask
 
-    from . import chat, errors, panel, security, store, transfer
+    from . import chat, errors, inspector, panel, security, store, transfer
     from .answers import Answers
     from .backend import Backend
     from .config import read
@@ -39,4 +39,5 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     app.register_blueprint(chat.blueprint)
     app.register_blueprint(panel.blueprint)
     app.register_blueprint(transfer.blueprint)
+    app.register_blueprint(inspector.blueprint)
     return app

@@ -12,11 +12,9 @@ from pathlib import Path
 from threading import Thread
 from time import time
 
-import msgspec
-
 from .backend import Backend
 from .conversation import Answer, Busy, Conversation, Failure, Picture, Refused, Status, Turn
-from .exchange import exchanges_file
+from .exchange import save
 from .files import Files
 from .llm import Call
 from .llm_errors import LLMError, Stopped
@@ -180,10 +178,10 @@ class Answers:
 
     def _record(self, running: RunningAnswer, *, durable: bool) -> None:
         if exchanges := running.call.exchanges:
-            self._write(running, exchanges_file(running.id), msgspec.json.encode(exchanges), durable=durable)
+            save(self.files, running.conversation_id, running.id, exchanges, durable=durable)
 
-    def _write(self, running: RunningAnswer, name: str, content: bytes, *, durable: bool = True) -> None:
-        self.files.write(running.conversation_id, name, content, durable=durable)
+    def _write(self, running: RunningAnswer, name: str, content: bytes) -> None:
+        self.files.write(running.conversation_id, name, content)
 
     def _drop(self, running: RunningAnswer) -> None:
         running.end()

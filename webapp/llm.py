@@ -5,6 +5,8 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from inspect import signature
 from threading import Lock, local
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -16,13 +18,14 @@ from openai.types.chat import ChatCompletionChunk
 
 from .assembly import Assembly
 from .config import LOOPBACK
-from .exchange import Exchange, that_matter
+from .exchange import Exchange, in_api_order, that_matter
 from .llm_errors import BrokenOff, EmptyAnswer, LLMError, RequestRejected, Stopped, TimedOut, Unreachable, from_status
 from .reply import REASONING, Piece, Reply, cleaned, read
 
 log = logging.getLogger(__name__)
 
 LONGEST_BODY = 100_000  # characters of a failed call's reply that are kept
+OF_THE_SDK = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}  # parameters that are no fields
 BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
 
@@ -222,7 +225,7 @@ def _kept(reply: Reply) -> dict[str, Any] | None:
         return cast(dict[str, Any], cleaned(reply.whole))
     if not (reply.assembly.top or reply.assembly.choices):
         return None
-    return cast(dict[str, Any], cleaned(_assembled(reply.assembly)))
+    return in_api_order(cleaned(_assembled(reply.assembly)))
 
 
 def _assembled(assembly: Assembly) -> dict[str, Any]:
@@ -238,3 +241,22 @@ def _assembled(assembly: Assembly) -> dict[str, Any]:
         log.info("A server's own kind of delta, which the SDK cannot join: %s", error)
         made = [{} for _ in assembly.choices]
     return assembly.chat_completion(made)
+
+
+@cache
+def known_parameters(path: str) -> frozenset[str]:
+    """Return the fields of a request that the SDK's method for a path takes by name; none where it has no method."""
+    # Here, because they load slowly, and only who looks at a request needs them.
+    from openai.resources import Completions, Images
+    from openai.resources.audio import Speech
+    from openai.resources.chat import Completions as ChatCompletions
+
+    methods: dict[str, Callable[..., Any]] = {
+        "/chat/completions": ChatCompletions.create,
+        "/completions": Completions.create,
+        "/images/generations": Images.generate,
+        "/audio/speech": Speech.create,
+    }
+    if path not in methods:
+        return frozenset()
+    return frozenset(signature(methods[path]).parameters) - OF_THE_SDK

@@ -1,0 +1,63 @@
+"""The panel that shows an answer's requests and replies as they are, and as code that runs."""
+
+from typing import NamedTuple, cast
+
+from flask import Blueprint, current_app, render_template
+
+from . import store
+from .answers import Answers
+from .conversation import Answer, Conversation, Turn, Unknown
+from .exchange import Exchange, load, pretty, pretty_body, shortened
+from .files import Files
+from .llm import known_parameters
+from .snippets import curl, python
+
+blueprint = Blueprint("inspector", __name__)
+
+
+class Shown(NamedTuple):
+    """An exchange as texts; `reply` is the reply's JSON, or what else came in its place."""
+
+    exchange: Exchange
+    request: str
+    reply: str
+    curl: str
+    python: str
+    is_shortened: bool
+
+
+@blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/exchange")
+def exchange(conversation_id: str, answer_id: str) -> str:
+    conversation = store.current().load(conversation_id, store.visitor())
+    conversation = cast(Answers, current_app.extensions["answers"]).live(conversation)
+    turn, answer = _find(conversation, answer_id)
+    exchanges = load(cast(Files, current_app.extensions["files"]), conversation.id, answer.id)
+    return render_template(
+        "exchange.html",
+        conversation=conversation,
+        turn=turn,
+        answer=answer,
+        exchanges=[_shown(exchange) for exchange in exchanges],
+    )
+
+
+def _find(conversation: Conversation, answer_id: str) -> tuple[Turn, Answer]:
+    """Return any answer of a conversation, an earlier one as well. Raises Unknown."""
+    for turn in conversation.turns:
+        for answer in turn.answers:
+            if answer.id == answer_id:
+                return turn, answer
+    raise Unknown("That answer is no longer in this conversation.")
+
+
+def _shown(exchange: Exchange) -> Shown:
+    request = shortened(exchange.request)
+    reply = shortened(exchange.reply)
+    return Shown(
+        exchange,
+        request=pretty(request),
+        reply=pretty_body(exchange.body) if exchange.reply is None else pretty(reply),
+        curl=curl(exchange),
+        python=python(exchange, known_parameters(exchange.path)),
+        is_shortened=(request, reply) != (exchange.request, exchange.reply),
+    )
