@@ -40,6 +40,8 @@ question.addEventListener("input", grow);
 // --- Sending ---
 
 let sent = "";
+// What changes nothing in the conversation, such as reading aloud.
+const aside = (/** @type {any} */ event) => event.target.matches?.("[data-aside]") || event.detail.ctx.sourceElement?.matches("[data-aside]");
 
 composer.addEventListener("htmx:config:request", () => {
   sent = question.value;
@@ -56,12 +58,12 @@ composer.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
 
 document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
   const { request, response } = event.detail.ctx;
-  if (request.method === "POST" && response.status < 400) tell();
+  if (request.method === "POST" && response.status < 400 && !aside(event)) tell();
 });
 
 document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
   // On a phone the focus would bring the keyboard back, over the answer.
-  if (event.detail.ctx.request?.method === "POST" && !touch.matches && !panel.open) question.focus();
+  if (event.detail.ctx.request?.method === "POST" && !touch.matches && !panel.open && !aside(event)) question.focus();
 });
 
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {

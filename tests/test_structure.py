@@ -12,6 +12,11 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 
 # Each module, and the modules of ours that it may import.
 ALLOWED = {
+    "audio": {"backend", "conversation", "files", "llm_errors", "sound", "spoken"},
+    "media": {"conversation", "files", "store"},
+    "speech": {"audio", "chat", "conversation", "spoken", "store"},
+    "spoken": set(),
+    "sound": {"llm_errors"},
     "config": set(),
     "conversation": set(),
     "exchange": set(),
@@ -22,7 +27,7 @@ ALLOWED = {
     "llm_errors": set(),
     "assembly": set(),
     "reply": {"assembly", "llm_errors"},
-    "llm": {"assembly", "config", "exchange", "llm_errors", "reply"},
+    "llm": {"assembly", "config", "exchange", "llm_errors", "reply", "sound"},
     "request": {"conversation", "llm_errors", "parameters"},
     "window": {"conversation"},
     "backend": {"config", "conversation", "llm", "llm_errors", "local_model", "reply", "request", "window"},
@@ -50,7 +55,20 @@ ALLOWED = {
     "panel": {"chat", "conversation", "parameter_table", "parameters", "store"},
     "chat": {"answers", "backend", "conversation", "following", "markdown", "pictures", "request", "store", "__init__"},
     "serving": set(),
-    "__init__": {"answers", "backend", "chat", "config", "errors", "files", "panel", "security", "store"},
+    "__init__": {
+        "answers",
+        "audio",
+        "backend",
+        "chat",
+        "config",
+        "errors",
+        "files",
+        "media",
+        "panel",
+        "security",
+        "speech",
+        "store",
+    },
     "__main__": {"__init__", "config", "local_model", "serving", "store"},
 }
 OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
@@ -67,6 +85,9 @@ WITHOUT_FLASK = (
     "parameter",
     "parameter_table",
     "parameters",
+    "audio",
+    "sound",
+    "spoken",
 )
 
 
