@@ -41,7 +41,7 @@ question.addEventListener("input", grow);
 
 let sent = "";
 // What changes nothing in the conversation, such as reading aloud.
-const aside = (/** @type {any} */ event) => event.target.matches?.("[data-aside]") || event.detail.ctx.sourceElement?.matches("[data-aside]");
+const aside = (/** @type {any} */ event) => event.target.matches?.("[data-aside]");
 
 composer.addEventListener("htmx:config:request", () => {
   sent = question.value;
@@ -62,8 +62,11 @@ document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
 });
 
 document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
+  if (event.detail.ctx.request?.method !== "POST" || panel.open) return;
+  // The focus that a button took with it goes to what took its place.
+  if (aside(event)) document.activeElement === document.body && event.target.querySelector?.("audio")?.focus({ preventScroll: true });
   // On a phone the focus would bring the keyboard back, over the answer.
-  if (event.detail.ctx.request?.method === "POST" && !touch.matches && !panel.open && !aside(event)) question.focus();
+  else if (!touch.matches) question.focus();
 });
 
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {
@@ -116,6 +119,7 @@ panel.addEventListener("close", () => (typed = null));
 // --- A lost connection ---
 
 document.addEventListener("htmx:sse:error", (/** @type {any} */ event) => {
+  if (!event.target.matches?.(".following")) return; // It is gone from the page; the event is the document's then.
   event.target.dataset.followed ??= event.target.textContent;
   event.target.textContent = event.target.dataset.lost;
 });
@@ -129,7 +133,7 @@ document.addEventListener("htmx:error", (/** @type {any} */ event) => {
   setTimeout(() => htmx.process(fresh), 500);
 });
 document.addEventListener("htmx:sse:after:connection", (/** @type {any} */ event) => {
-  if (!event.target.dataset.followed) return;
+  if (!event.target.dataset?.followed) return;
   event.target.textContent = event.target.dataset.followed;
   notice.replaceChildren();
 });
