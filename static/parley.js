@@ -40,6 +40,8 @@ question.addEventListener("input", grow);
 // --- Sending ---
 
 let sent = "";
+// What changes nothing in the conversation, such as reading aloud.
+const aside = (/** @type {any} */ event) => event.target.matches?.("[data-aside]");
 
 composer.addEventListener("htmx:config:request", () => {
   sent = question.value;
@@ -56,12 +58,15 @@ composer.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
 
 document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
   const { request, response } = event.detail.ctx;
-  if (request.method === "POST" && response.status < 400) tell();
+  if (request.method === "POST" && response.status < 400 && !aside(event)) tell();
 });
 
 document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
+  if (event.detail.ctx.request?.method !== "POST" || panel.open) return;
+  // The focus that a button took with it goes to what took its place.
+  if (aside(event)) document.activeElement === document.body && event.target.querySelector?.("audio")?.focus({ preventScroll: true });
   // On a phone the focus would bring the keyboard back, over the answer.
-  if (event.detail.ctx.request?.method === "POST" && !touch.matches && !panel.open) question.focus();
+  else if (!touch.matches) question.focus();
 });
 
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {
@@ -159,6 +164,7 @@ document.addEventListener("click", async (event) => {
 // --- A lost connection ---
 
 document.addEventListener("htmx:sse:error", (/** @type {any} */ event) => {
+  if (!event.target.matches?.(".following")) return; // It is gone from the page; the event is the document's then.
   event.target.dataset.followed ??= event.target.textContent;
   event.target.textContent = event.target.dataset.lost;
 });
@@ -172,7 +178,7 @@ document.addEventListener("htmx:error", (/** @type {any} */ event) => {
   setTimeout(() => htmx.process(fresh), 500);
 });
 document.addEventListener("htmx:sse:after:connection", (/** @type {any} */ event) => {
-  if (!event.target.dataset.followed) return;
+  if (!event.target.dataset?.followed) return;
   event.target.textContent = event.target.dataset.followed;
   notice.replaceChildren();
 });

@@ -1,7 +1,8 @@
 """A server on loopback that speaks the OpenAI protocol: at any speed, with every fault, counting what it sees.
 
     server.enqueue(Reply.text("Hello", delay=0.05))   # the next request gets this; without one, an echo
-    server.bodies                                     # the JSON bodies of the chat requests, in order
+    server.bodies                                     # the JSON bodies of the requests, in order
+    server.uploads                                    # (name, type, bytes) of the files that came in forms
     server.closed_by_client.wait(1)                   # somebody hung up on an answer
 
 A reply is a list of steps: bytes are sent, a number is waited for in seconds, `RESET` breaks the
@@ -9,6 +10,7 @@ connection as a crash does, `SILENCE` sends nothing until the other side hangs u
 """
 
 import base64
+import io
 import json
 import socket
 import struct
@@ -17,6 +19,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Empty, Queue
 from time import monotonic
+
+from werkzeug.formparser import parse_form_data
 
 RESET = object()
 SILENCE = object()
@@ -116,6 +120,7 @@ class OpenAIServer:
     def __init__(self):
         self.bodies = []
         self.headers = []
+        self.uploads = []
         self.paths = []
         self.models = Reply(
             [json.dumps({"object": "list", "data": [{"id": "test-model"}]}).encode()], 200, "application/json"
@@ -147,11 +152,24 @@ class OpenAIServer:
         self._httpd.shutdown()
         self._httpd.server_close()
 
+    def _body(self, raw, content_type):
+        """Return a request's JSON; of a form the fields, whose files go to `uploads`."""
+        if not content_type.startswith("multipart/"):
+            return json.loads(raw)
+        environ = {"wsgi.input": io.BytesIO(raw), "CONTENT_LENGTH": str(len(raw)), "CONTENT_TYPE": content_type}
+        _, fields, files = parse_form_data(environ, stream_factory=lambda *_, **__: io.BytesIO())
+        self.uploads += [(file.filename, file.mimetype, file.read()) for file in files.values()]
+        return fields.to_dict()
+
     def _next(self, path, body):
         try:
             return self._replies.get_nowait()
         except Empty:
             pass
+        if path.endswith("/audio/transcriptions"):
+            return Reply.json({"text": "What was said."})
+        if path.endswith("/audio/speech"):
+            return Reply([b"ID3 " + body["input"].encode()], content_type="audio/mpeg")
         if path.endswith("/images/generations"):
             return Reply.images(*[PNG] * (body.get("n") or 1))
         if path.endswith("/chat/completions"):
@@ -171,7 +189,8 @@ class OpenAIServer:
                 self.send(server.models)
 
             def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                raw = self.rfile.read(int(self.headers["Content-Length"]))
+                body = server._body(raw, self.headers["Content-Type"])
                 server.paths.append(self.path)
                 server.headers.append(self.headers)
                 server.bodies.append(body)

@@ -377,8 +377,8 @@ def test_images_are_asked_for_as_base64_and_kept_as_files_of_their_owner(drawing
     files = re.findall(r'<img src="([^"]+)"', page)
     assert len(files) == 2
     for file in files:
-        response = drawing.client.get(file)
-        assert (response.data, response.mimetype) == (PNG, "image/png")
+        with drawing.client.get(file) as response:
+            assert (response.data, response.mimetype) == (PNG, "image/png")
         assert app.test_client().get(file).status_code == 404
     assert "A-red-dot-1.png" in page
     (exchange,) = drawing.exchanges()

@@ -12,6 +12,11 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 
 # Each module, and the modules of ours that it may import.
 ALLOWED = {
+    "audio": {"backend", "conversation", "files", "llm_errors", "sound", "spoken"},
+    "media": {"conversation", "files", "store"},
+    "speech": {"audio", "chat", "conversation", "spoken", "store"},
+    "spoken": set(),
+    "sound": {"llm_errors"},
     "config": set(),
     "conversation": set(),
     "exchange": {"conversation", "files"},
@@ -22,7 +27,7 @@ ALLOWED = {
     "llm_errors": set(),
     "assembly": set(),
     "reply": {"assembly", "llm_errors"},
-    "llm": {"assembly", "config", "exchange", "llm_errors", "reply"},
+    "llm": {"assembly", "config", "exchange", "llm_errors", "reply", "sound"},
     "request": {"conversation", "llm_errors", "parameters"},
     "window": {"conversation"},
     "backend": {"config", "conversation", "llm", "llm_errors", "local_model", "reply", "request", "window"},
@@ -70,17 +75,8 @@ ALLOWED = {
     "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
     "serving": set(),
     "__init__": {
-        "answers",
-        "backend",
-        "chat",
-        "config",
-        "errors",
-        "files",
-        "inspector",
-        "panel",
-        "security",
-        "store",
-        "transfer",
+        *("answers", "audio", "backend", "config", "errors", "files", "security", "store"),
+        *("chat", "inspector", "media", "panel", "speech", "transfer"),
     },
     "__main__": {"__init__", "config", "local_model", "serving", "store"},
 }
@@ -101,6 +97,9 @@ WITHOUT_FLASK = (
     "exchange",
     "files",
     "snippets",
+    "audio",
+    "sound",
+    "spoken",
 )
 WITHOUT_FLASK += ("export", "notebook", "candidate", "foreign", "importing")
 

@@ -289,7 +289,7 @@ def test_a_file_is_exported_and_imported_in_the_panel(live, visit, tmp_path):
     assert path.name.endswith("-你好.json")
     page.set_input_files("#import-file", path)
     page.get_by_role("button", name="Import").click()
-    expect(page.get_by_role("status")).to_contain_text("1 question imported")
+    expect(page.locator(".imported")).to_contain_text("1 question imported")
 
 
 @pytest.mark.browser
@@ -298,7 +298,7 @@ def test_a_conversation_is_chosen_in_the_panel(live, visit, openai):
     open_panel(page)
     page.set_input_files("#import-file", SAMPLES / "open-webui-chats.json")
     page.get_by_role("button", name="Import").click()
-    expect(page.locator("#panel").get_by_role("status")).to_contain_text("2 questions imported")
+    expect(page.locator("#panel .imported")).to_contain_text("2 questions imported")
     expect(page.locator("#conversation .question")).to_have_count(2)
     expect(page.locator(".parameters-set")).to_have_text("own system prompt")
     expect(page.locator(".imported")).to_be_focused()

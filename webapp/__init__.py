@@ -17,8 +17,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     # Imported here, so that `python -m webapp` can make the standard library cooperative before anything uses it.
     from flask import Flask
 
-    from . import chat, errors, inspector, panel, security, store, transfer
+    from . import chat, errors, inspector, media, panel, security, speech, store, transfer
     from .answers import Answers
+    from .audio import Audio
     from .backend import Backend
     from .config import read
     from .files import Files
@@ -33,11 +34,10 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     app.extensions["backend"] = backend
     app.extensions["files"] = files = Files(app.config["DATA_DIR"] / "files")
     app.extensions["answers"] = Answers(app.extensions["store"], backend, files, app.config["DATA_DIR"] / "answers")
+    app.extensions["audio"] = Audio(backend, files, app.config["SPEECH_VOICE"])
 
     security.init_app(app)
     errors.init_app(app)
-    app.register_blueprint(chat.blueprint)
-    app.register_blueprint(panel.blueprint)
-    app.register_blueprint(transfer.blueprint)
-    app.register_blueprint(inspector.blueprint)
+    for part in (chat, panel, inspector, transfer, media, speech):
+        app.register_blueprint(part.blueprint)
     return app

@@ -32,6 +32,8 @@ class Backend:
         self._system_prompt = config["SYSTEM_PROMPT"]
         self._context_tokens: int | None = config["CONTEXT_TOKENS"]
         self._refused: dict[str, set[str]] = {}  # what Parley adds to a request, by the models that refuse it
+        self._transcription_model: str | None = config["TRANSCRIPTION_MODEL"]
+        self._speech_model: str | None = config["SPEECH_MODEL"]
         self._guard = Lock()
         self.finds_model = self._name is None
         self.looking = False  # for the endpoint's first model
@@ -48,6 +50,14 @@ class Backend:
     def host(self) -> str:
         """Where the model is, for people: the endpoint's host and port."""
         return urlsplit(self._remote.base_url).netloc.rpartition("@")[2]
+
+    def transcription_model(self) -> str | None:
+        """Return the name of the model that puts speech into words; None where there is none."""
+        return None if self.local else self._transcription_model
+
+    def speech_model(self) -> str | None:
+        """Return the name of the model that reads aloud; None where there is none."""
+        return None if self.local else self._speech_model
 
     def start(self) -> None:
         """Load the local model, or find out which model the endpoint has; returns at once."""

@@ -117,6 +117,17 @@ SETTINGS = (
         "that the endpoint lists.",
     ),
     Setting(
+        "TRANSCRIPTION_MODEL",
+        None,
+        "The endpoint's model that puts speech into words. Not set: the page has no microphone.",
+    ),
+    Setting(
+        "SPEECH_MODEL",
+        None,
+        "The endpoint's model that reads answers aloud. Not set: the page does not offer it.",
+    ),
+    Setting("SPEECH_VOICE", "alloy", "The voice that reads aloud, by its name at the endpoint."),
+    Setting(
         "SYSTEM_PROMPT",
         "You are a helpful assistant.",
         "What every request begins with. Set to nothing, no system prompt is sent.",
@@ -154,6 +165,12 @@ SETTINGS = (
         "50",
         "The largest file that can be imported, in MB, also unpacked.",
         _whole(1, 2000),
+    ),
+    Setting(
+        "MAX_AUDIO_MB",
+        "25",
+        "The largest recording that is accepted, in megabytes; OpenAI takes 25.",
+        _whole(1, 1000),
     ),
     Setting(
         "CONNECT_TIMEOUT",

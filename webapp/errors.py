@@ -3,7 +3,7 @@
 import logging
 
 from flask import Flask, current_app, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from .conversation import Refused
 from .store import FolderTaken
@@ -52,4 +52,7 @@ def _answer(message: str, status: int) -> tuple[str, int]:
 
 def _typed(status: int) -> str:
     """Return the question that came with a refused request, so that it can be given back."""
-    return "" if status == 413 else request.form.get("question", "")
+    try:
+        return "" if status == 413 else request.form.get("question", "")
+    except RequestEntityTooLarge:
+        return ""  # Refused for another reason, and too large as well.

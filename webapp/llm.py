@@ -21,6 +21,7 @@ from .config import LOOPBACK
 from .exchange import Exchange, in_api_order, that_matter
 from .llm_errors import BrokenOff, EmptyAnswer, LLMError, RequestRejected, Stopped, TimedOut, Unreachable, from_status
 from .reply import REASONING, Piece, Reply, cleaned, read
+from .sound import speech, transcription
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +155,28 @@ class LLM:
             exchange.reply = _kept(reply)
         if not came and not (reply.whole or {}).get("data"):
             raise EmptyAnswer(f"The answer has no text (finish reason: {reply.finish_reason or 'none given'}).")
+
+    def transcribe(self, name: str, content_type: str, content: bytes, fields: dict[str, Any]) -> dict[str, Any]:
+        """Send a recording to be put into words and return the reply's JSON, whose `text` is a string.
+
+        `fields` are the form's others, among them `model`. Raises LLMError.
+        """
+        endpoint = self._endpoint()
+        with self._telling(endpoint):
+            create = self._client(endpoint, Call()).audio.transcriptions.with_raw_response.create
+            reply = create(file=(name, content, content_type), **fields).http_response
+            return transcription(reply.content, reply.headers.get("content-type", ""))
+
+    def speak(self, fields: dict[str, Any]) -> tuple[bytes, str]:
+        """Let a text be read aloud and return the audio and its content type. Raises LLMError.
+
+        `fields` are the JSON body: `model`, `voice`, `input` and whatever else.
+        """
+        endpoint = self._endpoint()
+        with self._telling(endpoint):
+            create = self._client(endpoint, Call()).audio.speech.with_raw_response.create
+            reply = create(**fields).http_response
+            return speech(reply.content, reply.headers.get("content-type", ""))
 
     def _telling(self, endpoint: Endpoint, call: Call | None = None) -> "_Telling":
         return _Telling(endpoint, call or Call(), self._answer_timeout)

@@ -1,0 +1,163 @@
+"""Speech to words and words to speech; what was paid for once is kept beside the conversation.
+
+Raises AudioFailed, with the provider's own words, and the other refusals below.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from .backend import Backend
+from .conversation import Refused, Unknown
+from .files import Files
+from .llm_errors import LLMError, TimedOut
+from .sound import ENDINGS, KNOWN, audio_ending
+from .spoken import parts
+
+SPOKEN = ("mp3", "wav", "ogg", "flac", "aac")  # the endings that read-aloud files have
+
+
+class NoAudioModel(Refused):
+    status = 404
+
+
+class BadRecording(Refused):
+    pass
+
+
+class NotAudio(Refused):
+    status = 415
+
+
+class AudioFailed(Refused):
+    status = 502
+
+
+def recording_ending(filename: str, content_type: str, content: bytes) -> str:
+    """Return the ending under which a recording is sent. Raises NotAudio for what says in no way that it is one."""
+    given = Path(filename).suffix[1:].lower()
+    kind = content_type.partition(";")[0].strip().lower()
+    ending = ENDINGS.get(kind) or audio_ending(content)
+    if given in KNOWN:
+        return given
+    if not ending and not kind.startswith(("audio/", "video/")):
+        raise NotAudio("That file is no recording. Formats that can be sent: mp3, m4a, mp4, wav, webm, ogg, flac.")
+    return ending or (given if given.isascii() and given.isalnum() and len(given) <= 5 else "audio")
+
+
+class Audio:
+    """The endpoint's audio models, for conversations whose files are in `files`."""
+
+    def __init__(self, backend: Backend, files: Files, voice: str):
+        self.backend = backend
+        self.files = files
+        self.voice = voice
+        self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
+        self._guard = Lock()
+
+    def transcription(self, conversation_id: str, filename: str, content_type: str, content: bytes) -> str:
+        """Return what is said in a recording. Sent again (a double click, a page loaded again) it is not paid again."""
+        model = self.backend.transcription_model()
+        if model is None:
+            raise NoAudioModel("No model that puts speech into words is set up here: TRANSCRIPTION_MODEL names one.")
+        if not content:
+            raise BadRecording("There is nothing in that recording. Choose an audio file, or record again.")
+        ending = recording_ending(filename, content_type, content)
+        name = f"transcription-{_fingerprint(model, ending, content)}.json"
+        with self._alone(conversation_id, name):
+            if (known := self._known(conversation_id, name)) is not None:
+                return known
+            kind = content_type if content_type.startswith(("audio/", "video/")) else "application/octet-stream"
+            with _told("The recording could not be put into words"):
+                reply = self.backend.llm.transcribe(f"recording.{ending}", kind, content, {"model": model})
+            text = str(reply["text"]).strip()
+            if not text:
+                raise BadRecording("No words were heard in that recording.")
+            self.files.write(conversation_id, name, msgspec.json.encode(text))
+            return text
+
+    def speech(self, conversation_id: str, text: str, part: int, still_there: Callable[[], object]) -> str:
+        """Return the name of the file in which a part of a text is read aloud, and make it if there is none yet.
+
+        Parts are counted from 1. `still_there` raises Refused where nobody wants it any more: what was cleared
+        meanwhile leaves no file.
+        """
+        model = self.backend.speech_model()
+        if model is None:
+            raise NoAudioModel("No model that reads aloud is set up here: SPEECH_MODEL names one.")
+        said = parts(text)
+        if not said:
+            raise Refused("There is nothing in that answer that could be read aloud.")
+        if not 0 < part <= len(said):
+            raise Unknown("That answer has no such part.")
+        stem = self._stem(model, said[part - 1])
+        with self._alone(conversation_id, stem):
+            if found := self._spoken(conversation_id, stem):
+                return found
+            fields = {"model": model, "voice": self.voice, "input": said[part - 1]}
+            with _told("The answer could not be read aloud"):
+                content, content_type = self.backend.llm.speak(fields)
+            name = f"{stem}.{_spoken_ending(content, content_type)}"
+            still_there()
+            self.files.write(conversation_id, name, content)
+            return name
+
+    def spoken(self, conversation_id: str, text: str) -> list[str | None]:
+        """Return the file of each part of a text; None for a part that was not read yet."""
+        model = self.backend.speech_model() or ""
+        return [self._spoken(conversation_id, self._stem(model, part)) for part in parts(text)]
+
+    def _stem(self, model: str, part: str) -> str:
+        return f"speech-{_fingerprint(model, self.voice, part.encode())}"
+
+    def _spoken(self, conversation_id: str, stem: str) -> str | None:
+        names = (f"{stem}.{ending}" for ending in SPOKEN)
+        return next((name for name in names if self.files.path(conversation_id, name).exists()), None)
+
+    def _known(self, conversation_id: str, name: str) -> str | None:
+        try:
+            return msgspec.json.decode(self.files.read(conversation_id, name), type=str)
+        except (Unknown, msgspec.MsgspecError):
+            return None
+
+    @contextmanager
+    def _alone(self, conversation_id: str, name: str) -> Iterator[None]:
+        """Let one at a time make a file; who waited finds it there."""
+        with self._guard:
+            lock = self._locks.setdefault(f"{conversation_id}/{name}", _Lock())
+        with lock.held:
+            yield
+
+
+class _Lock:
+    """A lock that a WeakValueDictionary can hold."""
+
+    def __init__(self) -> None:
+        self.held = Lock()
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except LLMError as error:
+        failed = AudioFailed(f"{what}. {error}")
+        failed.status = 504 if isinstance(error, TimedOut) else 502
+        raise failed from error
+
+
+def _fingerprint(model: str, form: str, content: bytes) -> str:
+    """Return a hash of what decides how a file sounds or what it says; 40 characters."""
+    return sha256(msgspec.json.encode([model, form]) + content).hexdigest()[:40]
+
+
+def _spoken_ending(content: bytes, content_type: str) -> str:
+    """Return the ending for speech, by its first bytes before its type: servers send wrong types more often."""
+    ending = audio_ending(content) or ENDINGS.get(content_type, "mp3")
+    ending = "ogg" if ending == "opus" else ending
+    return ending if ending in SPOKEN else "mp3"
