@@ -25,7 +25,20 @@ ALLOWED = {
     "llm": {"assembly", "config", "exchange", "llm_errors", "reply"},
     "request": {"conversation", "llm_errors", "parameters"},
     "window": {"conversation"},
-    "backend": {"config", "conversation", "llm", "llm_errors", "local_model", "reply", "request", "window"},
+    "kinds": set(),
+    "catalog": {"kinds", "llm_errors"},
+    "backend": {
+        "catalog",
+        "config",
+        "conversation",
+        "kinds",
+        "llm",
+        "llm_errors",
+        "local_model",
+        "reply",
+        "request",
+        "window",
+    },
     "pictures": {"conversation"},
     "running": {"conversation", "llm", "reply"},
     "store": {"conversation", "files"},
@@ -49,8 +62,9 @@ ALLOWED = {
     "parameters": {"conversation", "json_text", "parameter", "parameter_table"},
     "panel": {"chat", "conversation", "parameter_table", "parameters", "store"},
     "chat": {"answers", "backend", "conversation", "following", "markdown", "pictures", "request", "store", "__init__"},
+    "models": {"catalog", "chat", "conversation", "kinds", "store"},
     "serving": set(),
-    "__init__": {"answers", "backend", "chat", "config", "errors", "files", "panel", "security", "store"},
+    "__init__": {"answers", "backend", "chat", "config", "errors", "files", "models", "panel", "security", "store"},
     "__main__": {"__init__", "config", "local_model", "serving", "store"},
 }
 OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
@@ -67,6 +81,8 @@ WITHOUT_FLASK = (
     "parameter",
     "parameter_table",
     "parameters",
+    "catalog",
+    "kinds",
 )
 
 

@@ -17,7 +17,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     # Imported here, so that `python -m webapp` can make the standard library cooperative before anything uses it.
     from flask import Flask
 
-    from . import chat, errors, panel, security, store
+    from . import chat, errors, models, panel, security, store
     from .answers import Answers
     from .backend import Backend
     from .config import read
@@ -38,4 +38,5 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     errors.init_app(app)
     app.register_blueprint(chat.blueprint)
     app.register_blueprint(panel.blueprint)
+    app.register_blueprint(models.blueprint)
     return app

@@ -116,6 +116,13 @@ SETTINGS = (
         f"The model that answers. Not set: {OPENAI_MODEL} at OpenAI, elsewhere the first model "
         "that the endpoint lists.",
     ),
+    Setting("IMAGE_MODEL", None, "The model that makes images. Not set: the endpoint's first of that kind."),
+    Setting(
+        "TRANSCRIPTION_MODEL",
+        None,
+        "The model that turns speech into text. Not set: the endpoint's first of that kind.",
+    ),
+    Setting("SPEECH_MODEL", None, "The model that reads aloud. Not set: the endpoint's first of that kind."),
     Setting(
         "SYSTEM_PROMPT",
         "You are a helpful assistant.",
