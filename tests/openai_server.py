@@ -121,7 +121,8 @@ class OpenAIServer:
         self.bodies = []
         self.headers = []
         self.uploads = []
-        self.paths = []
+        self.paths = []  # of what was posted: a list of models costs nothing
+        self.lists = 0
         self.models = Reply(
             [json.dumps({"object": "list", "data": [{"id": "test-model"}]}).encode()], 200, "application/json"
         )
@@ -185,7 +186,7 @@ class OpenAIServer:
                 pass
 
             def do_GET(self):
-                server.paths.append(self.path)
+                server.lists += 1
                 self.send(server.models)
 
             def do_POST(self):

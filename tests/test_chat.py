@@ -443,9 +443,9 @@ def test_the_first_models_name_comes_after_the_page(config, openai):
     with create_app({**config, "CHAT_MODEL": None}).test_client() as client:
         page = client.get("/").text
         assert "model not known yet" in page
-        assert 'hx-get="/model"' in page
+        assert 'hx-get="/model?conversation=' in page
         named = wait_until(lambda: "found" in (fragment := client.get("/model").text) and fragment)
-        assert "hx-get" not in named
+        assert 'hx-trigger="load' not in named
         chat = Chat(client)
         chat.answered("One?")
     assert openai.bodies[0]["model"] == "found"

@@ -138,4 +138,4 @@ def test_a_call_that_is_closed_before_it_connects_sends_nothing(llm, openai):
 
 
 def test_the_models_are_listed(llm):
-    assert llm.models() == ["test-model"]
+    assert llm.model_objects() == [{"id": "test-model"}]

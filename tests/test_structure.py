@@ -30,7 +30,20 @@ ALLOWED = {
     "llm": {"assembly", "config", "exchange", "llm_errors", "reply", "sound"},
     "request": {"conversation", "llm_errors", "parameters"},
     "window": {"conversation"},
-    "backend": {"config", "conversation", "llm", "llm_errors", "local_model", "reply", "request", "window"},
+    "kinds": set(),
+    "catalog": {"kinds", "llm_errors"},
+    "backend": {
+        "catalog",
+        "config",
+        "conversation",
+        "kinds",
+        "llm",
+        "llm_errors",
+        "local_model",
+        "reply",
+        "request",
+        "window",
+    },
     "pictures": {"conversation"},
     "running": {"conversation", "llm", "reply"},
     "store": {"conversation", "files"},
@@ -76,8 +89,9 @@ ALLOWED = {
     "serving": set(),
     "__init__": {
         *("answers", "audio", "backend", "config", "errors", "files", "security", "store"),
-        *("chat", "inspector", "media", "panel", "speech", "transfer"),
+        *("chat", "inspector", "media", "models", "panel", "speech", "transfer"),
     },
+    "models": {"catalog", "chat", "conversation", "kinds", "store"},
     "__main__": {"__init__", "config", "local_model", "serving", "store"},
 }
 OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
@@ -100,6 +114,8 @@ WITHOUT_FLASK = (
     "audio",
     "sound",
     "spoken",
+    "catalog",
+    "kinds",
 )
 WITHOUT_FLASK += ("export", "notebook", "candidate", "foreign", "importing")
 

@@ -17,7 +17,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     # Imported here, so that `python -m webapp` can make the standard library cooperative before anything uses it.
     from flask import Flask
 
-    from . import chat, errors, inspector, media, panel, security, speech, store, transfer
+    from . import chat, errors, inspector, media, models, panel, security, speech, store, transfer
     from .answers import Answers
     from .audio import Audio
     from .backend import Backend
@@ -38,6 +38,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
 
     security.init_app(app)
     errors.init_app(app)
-    for part in (chat, panel, inspector, transfer, media, speech):
+    for part in (chat, panel, inspector, transfer, models, media, speech):
         app.register_blueprint(part.blueprint)
     return app

@@ -1,22 +1,20 @@
 """Which model answers: the endpoint that the settings name, or the local model."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+from .catalog import Catalog, Model
 from .config import wants_local_model
-from .conversation import Conversation, Message, Turn
+from .conversation import Conversation, Message, Mode, Turn
+from .kinds import Kind
 from .llm import LLM, Call, Endpoint
 from .llm_errors import ContextOverflow, LLMError, ModelUnknown, Unreachable
 from .local_model import LocalModel, LocalModelError, find
 from .reply import Piece
 from .request import ADDED, Request, chat, completion, image, leave_out, without
 from .window import half, oldest_sent
-
-log = logging.getLogger(__name__)
 
 
 class Backend:
@@ -32,19 +30,24 @@ class Backend:
         self._system_prompt = config["SYSTEM_PROMPT"]
         self._context_tokens: int | None = config["CONTEXT_TOKENS"]
         self._refused: dict[str, set[str]] = {}  # what Parley adds to a request, by the models that refuse it
-        self._transcription_model: str | None = config["TRANSCRIPTION_MODEL"]
-        self._speech_model: str | None = config["SPEECH_MODEL"]
-        self._guard = Lock()
         self.finds_model = self._name is None
-        self.looking = False  # for the endpoint's first model
         self.llm = LLM(
             self._endpoint, connect_timeout=config["CONNECT_TIMEOUT"], answer_timeout=config["ANSWER_TIMEOUT"]
         )
+        self.catalog = self._catalog(config)
 
     @property
     def name(self) -> str | None:
-        """The name of the model that answers; None while nobody knows what the endpoint has."""
+        """The model that answers where none was chosen; None while nobody knows what the endpoint has."""
+        if self._name is None:
+            # Once found it stays, so that no conversation changes its model because a list changes its order.
+            self._name = self.catalog.first("chat")
         return self._name
+
+    @property
+    def looking(self) -> bool:
+        """Tell whether the endpoint is being asked which model it has."""
+        return self.catalog.looking and self.name is None
 
     @property
     def host(self) -> str:
@@ -53,22 +56,18 @@ class Backend:
 
     def transcription_model(self) -> str | None:
         """Return the name of the model that puts speech into words; None where there is none."""
-        return None if self.local else self._transcription_model
+        return self.catalog.for_kind("transcription")
 
     def speech_model(self) -> str | None:
         """Return the name of the model that reads aloud; None where there is none."""
-        return None if self.local else self._speech_model
+        return self.catalog.for_kind("speech")
 
     def start(self) -> None:
-        """Load the local model, or find out which model the endpoint has; returns at once."""
+        """Begin to load the local model, or to find out which models the endpoint has; return at once."""
         if self.local:
             self.local.start()
-            return
-        with self._guard:
-            if self._name or self.looking:
-                return
-            self.looking = True
-        Thread(target=self._look, name="first-model", daemon=True).start()
+        else:
+            self.catalog.look()
 
     def stop(self) -> None:
         if self.local:
@@ -80,6 +79,8 @@ class Backend:
         Asks a second time where the provider does not support a parameter, or finds the conversation too
         long for the model; `call` says so.
         """
+        if conversation.mode != "chat" and "model" not in conversation.parameters:
+            self.catalog.load()  # Which model does this, only the list tells.
         model = self.model(conversation) or self._first_model()
         call.reply.model = model
         call.sent_from = since = self._oldest_sent(conversation, turn)
@@ -138,15 +139,28 @@ class Backend:
 
     def model(self, conversation: Conversation) -> str | None:
         """Return the name of the model that a conversation asks; None while nobody knows what the endpoint has."""
-        return conversation.parameters.get("model") or self._name
+        if self.local:
+            return self.local.name
+        own: str | None = conversation.parameters.get("model")
+        return own or self.usual(conversation.mode)
+
+    def usual(self, mode: Mode) -> str | None:
+        """Return the model that answers a mode's conversations for which none was chosen, as far as it is known."""
+        usual = self.catalog.find(self.name) if self.name else None
+        if mode == "image":
+            return self.catalog.for_kind("image") or self.name
+        if mode == "completion" and not (usual and "completion" in usual.kinds):
+            return self.catalog.first("completion") or self.name
+        return self.name
 
     def system_prompt(self, conversation: Conversation) -> str:
         return str(conversation.parameters.get("system_prompt", self._system_prompt))
 
     def context_tokens(self, conversation: Conversation) -> int | None:
         """Return the context window that a conversation has to fit, in tokens; None where nobody knows it."""
-        own: int | None = conversation.parameters.get("context_tokens") or self._context_tokens
-        return own or (self.local.context_tokens if self.local else None)
+        own: int | None = conversation.parameters.get("context_tokens")
+        model = self.model(conversation)
+        return own or self._context_tokens or (self.catalog.context_tokens(model) if model else None)
 
     def _oldest_sent(self, conversation: Conversation, turn: Turn) -> str:
         window = self.context_tokens(conversation)
@@ -170,18 +184,22 @@ class Backend:
         except LocalModelError as error:
             raise Unreachable(str(error)) from error
 
-    def _first_model(self) -> str:
-        names = self.llm.models()
-        chat = [name for name in names if "embed" not in name.lower()]
-        if not chat:
-            raise ModelUnknown(f"The endpoint {self.host} lists no model that could answer. Set CHAT_MODEL to one.")
-        self._name = chat[0]
-        return self._name
+    def _catalog(self, config: Mapping[str, Any]) -> Catalog:
+        if self.local:
+            model = Model(self.local.name, ("chat", "completion"), self.local.context_tokens, "llamacpp")
+            return Catalog(list, given=(model,))
+        chosen: dict[Kind, str | None] = {
+            "chat": config["CHAT_MODEL"],
+            "image": config["IMAGE_MODEL"],
+            "transcription": config["TRANSCRIPTION_MODEL"],
+            "speech": config["SPEECH_MODEL"],
+        }
+        return Catalog(self.llm.model_objects, chosen)
 
-    def _look(self) -> None:
-        try:
-            self._first_model()
-        except LLMError as error:
-            log.warning("CHAT_MODEL is not set, and the endpoint's models cannot be listed: %s", error)
-        finally:
-            self.looking = False
+    def _first_model(self) -> str:
+        listing = self.catalog.load(anew=True)  # A question is a reason to ask again.
+        if self.name is not None:
+            return self.name
+        if failure := listing.failure:
+            raise type(failure)(str(failure), failure.status, failure.retry_after)
+        raise ModelUnknown(f"The endpoint {self.host} lists no model that could answer. Set CHAT_MODEL to one.")

@@ -174,8 +174,10 @@ def stream(conversation_id: str, answer_id: str) -> Response:
 
 @blueprint.get("/model")
 def model() -> str:
-    """Return the line that names the model, for a page that came before the name was known."""
-    return render_template("_model.html")
+    """Return the line that names a conversation's model, for a page that came before the name was known."""
+    conversation_id = request.args.get("conversation")
+    own = opened(conversation_id) if conversation_id else store.own_conversation()
+    return render_template("_model.html", conversation=own)
 
 
 @blueprint.get("/healthz")

@@ -116,16 +116,13 @@ SETTINGS = (
         f"The model that answers. Not set: {OPENAI_MODEL} at OpenAI, elsewhere the first model "
         "that the endpoint lists.",
     ),
+    Setting("IMAGE_MODEL", None, "The model that makes images. Not set: the endpoint's first of that kind."),
     Setting(
         "TRANSCRIPTION_MODEL",
         None,
-        "The endpoint's model that puts speech into words. Not set: the page has no microphone.",
+        "The model that turns speech into text. Not set: the endpoint's first of that kind.",
     ),
-    Setting(
-        "SPEECH_MODEL",
-        None,
-        "The endpoint's model that reads answers aloud. Not set: the page does not offer it.",
-    ),
+    Setting("SPEECH_MODEL", None, "The model that reads aloud. Not set: the endpoint's first of that kind."),
     Setting("SPEECH_VOICE", "alloy", "The voice that reads aloud, by its name at the endpoint."),
     Setting(
         "SYSTEM_PROMPT",
@@ -143,8 +140,8 @@ SETTINGS = (
     Setting(
         "CONTEXT_TOKENS",
         None,
-        "The context window of the endpoint's model, in tokens, where the endpoint does not report it. Older turns "
-        "that do not fit are left out.",
+        "The context window that conversations have to fit, in tokens; older turns that do not fit are left out. Not "
+        "set: what the endpoint reports.",
         _whole(256, 100_000_000),
     ),
     Setting("DATA_DIR", "instance", "The folder that keeps the conversations.", _path),

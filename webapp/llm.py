@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httpx2
+import msgspec
 import openai
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
@@ -19,12 +20,24 @@ from openai.types.chat import ChatCompletionChunk
 from .assembly import Assembly
 from .config import LOOPBACK
 from .exchange import Exchange, in_api_order, that_matter
-from .llm_errors import BrokenOff, EmptyAnswer, LLMError, RequestRejected, Stopped, TimedOut, Unreachable, from_status
+from .llm_errors import (
+    BrokenOff,
+    EmptyAnswer,
+    Garbage,
+    LLMError,
+    RequestRejected,
+    Stopped,
+    TimedOut,
+    Unreachable,
+    from_status,
+    shown,
+)
 from .reply import REASONING, Piece, Reply, cleaned, read
 from .sound import speech, transcription
 
 log = logging.getLogger(__name__)
 
+LIST_TIMEOUT = 10.0  # seconds for the list of models
 LONGEST_BODY = 100_000  # characters of a failed call's reply that are kept
 OF_THE_SDK = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}  # parameters that are no fields
 BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
@@ -80,6 +93,19 @@ class Call:
                 raise Stopped("Stopped.")
 
 
+def _objects(content: bytes, text: str) -> list[dict[str, Any]]:
+    """Return the objects of a list of models, which some servers send bare. Raises Garbage."""
+    try:
+        listed = msgspec.json.decode(content)
+    except ValueError:
+        listed = None
+    if isinstance(listed, dict) and ("data" in listed or "models" in listed):
+        listed = listed.get("data") or listed.get("models") or []
+    if not isinstance(listed, list):
+        raise Garbage(f"This is not a list of models: {shown(text) or '(nothing)'}")
+    return [item for item in listed if isinstance(item, dict)]
+
+
 def _shut(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
@@ -122,12 +148,12 @@ class LLM:
             http_client=self._direct if loopback else self._proxied,
         )
 
-    def models(self) -> list[str]:
-        """Return the names of the endpoint's models, in its order. Raises LLMError."""
+    def model_objects(self) -> list[dict[str, Any]]:
+        """Return the endpoint's models as it describes them, with every field, in its order. Raises LLMError."""
         endpoint = self._endpoint()
-        with self._telling(endpoint):
-            page = self._client(endpoint, Call()).models.list(timeout=10)
-            return [model.id for model in page.data or []]
+        with _Telling(endpoint, Call(), LIST_TIMEOUT):
+            reply = self._client(endpoint, Call()).models.with_raw_response.list(timeout=LIST_TIMEOUT)
+            return _objects(reply.content, reply.text)
 
     def send(self, path: str, body: dict[str, Any], call: Call) -> Iterator[Piece]:
         """Send one request and yield the text of its reply as it arrives, streamed or in one piece. Raises LLMError.
