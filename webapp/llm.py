@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httpx2
-import msgspec
 import openai
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
@@ -23,16 +22,14 @@ from .exchange import Exchange, in_api_order, that_matter
 from .llm_errors import (
     BrokenOff,
     EmptyAnswer,
-    Garbage,
     LLMError,
     RequestRejected,
     Stopped,
     TimedOut,
     Unreachable,
     from_status,
-    shown,
 )
-from .reply import REASONING, Piece, Reply, cleaned, read
+from .reply import REASONING, Piece, Reply, cleaned, model_objects, read
 from .sound import speech, transcription
 
 log = logging.getLogger(__name__)
@@ -93,19 +90,6 @@ class Call:
                 raise Stopped("Stopped.")
 
 
-def _objects(content: bytes, text: str) -> list[dict[str, Any]]:
-    """Return the objects of a list of models, which some servers send bare. Raises Garbage."""
-    try:
-        listed = msgspec.json.decode(content)
-    except ValueError:
-        listed = None
-    if isinstance(listed, dict) and ("data" in listed or "models" in listed):
-        listed = listed.get("data") or listed.get("models") or []
-    if not isinstance(listed, list):
-        raise Garbage(f"This is not a list of models: {shown(text) or '(nothing)'}")
-    return [item for item in listed if isinstance(item, dict)]
-
-
 def _shut(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
@@ -153,7 +137,7 @@ class LLM:
         endpoint = self._endpoint()
         with _Telling(endpoint, Call(), LIST_TIMEOUT):
             reply = self._client(endpoint, Call()).models.with_raw_response.list(timeout=LIST_TIMEOUT)
-            return _objects(reply.content, reply.text)
+            return model_objects(reply.content)
 
     def send(self, path: str, body: dict[str, Any], call: Call) -> Iterator[Piece]:
         """Send one request and yield the text of its reply as it arrives, streamed or in one piece. Raises LLMError.

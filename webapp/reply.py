@@ -204,6 +204,19 @@ def _parts(index: int, parts: list[Any]) -> Iterator[Piece]:
             yield from ((REASONING, text) for _, text in _parts(0, thoughts))
 
 
+def model_objects(content: bytes) -> list[dict[str, Any]]:
+    """Return the objects of a list of models, which some servers send bare. Raises Garbage."""
+    try:
+        listed = msgspec.json.decode(content)
+    except ValueError:
+        listed = None
+    if isinstance(listed, dict) and ("data" in listed or "models" in listed):
+        listed = listed.get("data") or listed.get("models") or []
+    if not isinstance(listed, list):
+        raise Garbage(f"This is not a list of models: {shown(content.decode(errors='replace')) or '(nothing)'}")
+    return [item for item in listed if isinstance(item, dict)]
+
+
 def cleaned(value: Any) -> Any:
     """Return JSON with its surrogates paired, and those that stay alone as U+FFFD: as text that can be kept."""
     return json.loads(_paired(json.dumps(value, ensure_ascii=False)))
