@@ -315,11 +315,19 @@ def test_a_conversation_is_answered_by_the_model_chosen_for_it(openai):
 
 def test_the_context_window_is_the_one_of_the_conversations_model(openai):
     openai.models = Reply([b'{"data":[{"id":"small","max_model_len":4096},{"id":"silent"}]}'])
-    backend = Backend(read({"OPENAI_BASE_URL": openai.base_url, "CONTEXT_TOKENS": "9000"}))
+    backend = Backend(read({"OPENAI_BASE_URL": openai.base_url}))
     backend.catalog.load()
     talk = Conversation(owner="me")
     assert backend.context_tokens(talk) == 4096
     talk.parameters["model"] = "silent"
+    assert backend.context_tokens(talk) is None
+
+
+def test_the_window_that_is_set_counts_more_than_the_reported_one(openai):
+    openai.models = Reply([b'{"data":[{"id":"small","max_model_len":4096}]}'])
+    backend = Backend(read({"OPENAI_BASE_URL": openai.base_url, "CONTEXT_TOKENS": "9000"}))
+    backend.catalog.load()
+    talk = Conversation(owner="me")
     assert backend.context_tokens(talk) == 9000
     talk.parameters["context_tokens"] = 500
     assert backend.context_tokens(talk) == 500

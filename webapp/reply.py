@@ -213,7 +213,8 @@ def model_objects(content: bytes) -> list[dict[str, Any]]:
     if isinstance(listed, dict) and ("data" in listed or "models" in listed):
         listed = listed.get("data") or listed.get("models") or []
     if not isinstance(listed, list):
-        raise Garbage(f"This is not a list of models: {shown(content.decode(errors='replace')) or '(nothing)'}")
+        told = shown(content.decode(errors="replace")) or "(nothing)"
+        raise Garbage(f"This is not a list of models: {told}")
     return [item for item in listed if isinstance(item, dict)]
 
 
