@@ -82,7 +82,6 @@ class Backend:
         if conversation.mode != "chat" and "model" not in conversation.parameters:
             self.catalog.load()  # Which model does this, only the list tells.
         model = self.model(conversation) or self._first_model()
-        call.reply.model = model
         call.sent_from = since = self._oldest_sent(conversation, turn)
         request = self._request(conversation, turn, model, since)
         while True:

@@ -147,7 +147,7 @@ class LLM:
         endpoint = self._endpoint()
         exchange = Exchange("" if endpoint.private else endpoint.base_url, path, body)
         call.exchanges.append(exchange)
-        call.reply = reply = Reply()
+        call.reply = reply = Reply(model=body["model"])
         call.sent(call)
         came = False
         try:
