@@ -208,8 +208,11 @@ def browser(playwright):
 
 
 @pytest.fixture
-def visit(browser):
+def visit(browser, request):
     """Open pages as visitors of their own; a page's errors fail the test."""
+    # Begun before, they end after: a page that lost its server while it is closed would have an error to report.
+    for name in {"openai", "live", "serve", "server"} & set(request.fixturenames):
+        request.getfixturevalue(name)
     contexts = []
     problems = []
 

@@ -137,6 +137,7 @@ def test_what_other_servers_say_is_shown(config, openai, objects, expected):
     found = rows(html)
     found["Chat"].remove("mistral-large named by CHAT_MODEL, not in the endpoint's list In use")
     assert found == expected
+    assert ("for: Chat, Completion." in html) == (objects is not MISTRAL)
     assert "What is not here" in html
     for setting in ("IMAGE_MODEL", "TRANSCRIPTION_MODEL", "SPEECH_MODEL"):
         assert f"<code>{setting}</code>" in html
@@ -248,14 +249,25 @@ def test_each_mode_has_a_model_of_its_own(chat, use, mode, path):
     assert '<span class="model-name">test-model</span>' in chat.page()
 
 
-def test_images_and_completions_are_asked_of_a_model_that_can(config, openai):
-    openai.models = listed([*OPENAI, {"id": "davinci-002"}])
+def test_the_first_image_waits_for_the_list(config, openai):
+    openai.models = listed(OPENAI, wait=0.3)
+    openai.enqueue(Reply.error(400, "Not now."))
     with create_app(config | {"TESTING": True}).test_client() as client:
-        for path in ("/images", "/completion"):
-            conversation_id = re.search(r"/conversations/([\w-]+)/ask", client.get(path).text).group(1)
-            client.post(f"/conversations/{conversation_id}/ask", data={"question": "A dot"})
-            wait_until(lambda path=path: 'data-status="done"' in client.get(path).text)
-    assert [body["model"] for body in openai.bodies] == ["dall-e-3", "davinci-002"]
+        conversation_id = re.search(r"/conversations/([\w-]+)/ask", client.get("/images").text).group(1)
+        client.post(f"/conversations/{conversation_id}/ask", data={"question": "A dot"})
+        wait_until(lambda: "Not now." in client.get("/images").text)
+    assert openai.bodies[0]["model"] == "dall-e-3"
+
+
+@pytest.mark.parametrize(("path", "model"), [("/images", "dall-e-3"), ("/completion", "davinci-002")])
+def test_what_is_no_chat_is_asked_of_a_model_that_can(chat, openai, path, model):
+    openai.models = listed([*OPENAI, {"id": "davinci-002"}])
+    chat.client.post("/models/refresh")
+    openai.enqueue(Reply.error(400, "Not now."))
+    conversation_id = re.search(r"/conversations/([\w-]+)/ask", chat.client.get(path).text).group(1)
+    chat.client.post(f"/conversations/{conversation_id}/ask", data={"question": "A dot"})
+    wait_until(lambda: "Not now." in chat.client.get(path).text)
+    assert openai.bodies[0]["model"] == model
 
 
 def test_the_lines_about_the_modes_come_anew_with_the_list(client, openai):
@@ -384,3 +396,11 @@ def test_without_a_script_the_list_comes_with_the_page(visit, server):
     page.get_by_role("button", name="Refresh").click()
     page.get_by_role("button", name="Use this one vendor/model-3", exact=True).click()
     expect(page.locator(".model-name")).to_have_text("vendor/model-3")
+
+
+def test_an_endpoint_that_lists_models_for_speech_gives_the_page_its_buttons(chat, openai):
+    assert "dictation" not in chat.page()
+    openai.models = listed(OPENAI)
+    chat.client.post("/models/refresh")
+    assert 'id="dictation"' in chat.page()
+    assert 'class="read-aloud' in chat.answered("One?")

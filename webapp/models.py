@@ -60,6 +60,12 @@ class Group(NamedTuple):
     is_open: bool
 
     @property
+    def uses(self) -> list[str]:
+        """Return what Parley can do with them, in words."""
+        able = {kind for model in self.models for kind in model.kinds}
+        return [words for kind, words in USES.items() if kind in able]
+
+    @property
     def knows_windows(self) -> bool:
         return any(model.context_tokens for model in self.models)
 
@@ -159,7 +165,6 @@ def _shown(listing: Listing) -> dict[str, Any]:
         "groups": _groups(found, is_open=bool(sought) or len(models) <= SHORT),
         "unlisted": unlisted,
         "absent": [kind for kind in MISSED if listing.fetched and not catalog.for_kind(kind)],
-        "uses": USES,
         "settings": SETTINGS,
         "missed": MISSED,
     }
