@@ -6,7 +6,7 @@
     server.closed_by_client.wait(1)                   # somebody hung up on an answer
 
 A reply is a list of steps: bytes are sent, a number is waited for in seconds, `RESET` breaks the
-connection as a crash does, `SILENCE` sends nothing until the other side hangs up.
+connection as a crash does, `SILENCE` sends nothing until the other side hangs up, and an Event is waited for.
 """
 
 import base64
@@ -227,7 +227,10 @@ class OpenAIServer:
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     self.connection.close()
                     raise _Broken
-                if step is SILENCE:
+                if isinstance(step, threading.Event):
+                    while not step.wait(0.05):
+                        self.pause(0.01)
+                elif step is SILENCE:
                     self.pause(float("inf"))
                 elif isinstance(step, bytes):
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(step), step))

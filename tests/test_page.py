@@ -1,6 +1,7 @@
 """The whole path in a real Chromium, against the server as people run it."""
 
 import random
+import threading
 from time import monotonic
 
 import pytest
@@ -79,9 +80,11 @@ def test_shift_enter_is_a_new_line_and_the_box_grows_and_shrinks_back(page, open
 
 
 def test_text_appears_while_the_model_still_speaks(page, openai):
-    openai.enqueue(Reply([event(chunk("First. ")), 0.3, event(chunk("Second. ")), SILENCE]))
+    go_on = threading.Event()
+    openai.enqueue(Reply([event(chunk("First. ")), go_on, event(chunk("Second. ")), SILENCE]))
     ask(page, "One?")
     wait_until(lambda: text(page) == "First. ")
+    go_on.set()
     assert page.locator(".answer").get_attribute("aria-busy") == "true"
     wait_until(lambda: text(page) == "First. Second. ")
     assert page.locator(".answer").get_attribute("data-status") == "pending"
