@@ -43,8 +43,8 @@ let sent = "";
 // What changes nothing in the conversation, such as reading aloud.
 const aside = (/** @type {any} */ event) => event.target.matches?.("[data-aside]");
 
-composer.addEventListener("htmx:config:request", () => {
-  sent = question.value;
+composer.addEventListener("htmx:config:request", (event) => {
+  if (event.target === composer) sent = question.value;
 });
 
 composer.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
@@ -70,6 +70,7 @@ document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
 });
 
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {
+  if (event.target.id === "estimate") return; // It comes again with the next letter.
   if (event.detail.ctx?.request.method === "POST" && !event.detail.ctx.response) {
     const note = /** @type {HTMLTemplateElement} */ (document.getElementById("unreachable"));
     // Over the page, the panel has a place of its own for it.

@@ -6,6 +6,7 @@ import pytest
 
 from webapp.answers import PIECE, UPDATES_PER_SECOND, Answers, ServerStopping
 from webapp.backend import Backend
+from webapp.budget import Budget
 from webapp.config import read
 from webapp.conversation import Answer, Busy, Conversation
 from webapp.files import Files
@@ -26,7 +27,8 @@ def make(openai, tmp_path):
         environ = {"OPENAI_BASE_URL": openai.base_url, "CHAT_MODEL": "test-model", "DATA_DIR": str(tmp_path)}
         backend = Backend(read(environ))
         store = Store(RecordFiles(tmp_path / "records", 3600))
-        made.append(Answers(store, backend, Files(tmp_path / "files"), tmp_path / "answers"))
+        budget = Budget(store.records, None, None)
+        made.append(Answers(store, backend, Files(tmp_path / "files"), budget, tmp_path / "answers"))
         return made[-1]
 
     yield make_answers

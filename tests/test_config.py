@@ -47,6 +47,8 @@ def test_an_endpoint_alone_needs_neither_key_nor_model():
         ("LOCAL_MODEL", __file__, "the path of a model file"),
         ("ALLOW_ANYONE", "yes", "0 or 1"),
         ("ANSWER_TIMEOUT", "0", "a whole number from 1"),
+        ("TOKEN_BUDGET", "0", "a whole number from 1"),
+        ("VISITOR_TOKEN_BUDGET", "1e6", "a whole number from 1"),
         ("MAX_QUESTION_CHARS", "many", "a whole number from 1"),
     ],
 )

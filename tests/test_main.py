@@ -65,6 +65,8 @@ def test_help_names_every_setting():
             {"LOCAL_MODEL": "/no/such.gguf"},
             "LOCAL_MODEL is '/no/such.gguf'; allowed is the path of a model file in GGUF format.",
         ),
+        ({"PRICES": "/no/such.json"}, "PRICES is '/no/such.json', which cannot be used: No such file"),
+        ({"PRICES": __file__}, "is no JSON"),
         ({"DATA_DIR": "/dev/null/x", "OPENAI_API_KEY": "k"}, "DATA_DIR is '/dev/null/x', which cannot be used"),
     ],
 )

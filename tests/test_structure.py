@@ -12,7 +12,7 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 
 # Each module, and the modules of ours that it may import.
 ALLOWED = {
-    "audio": {"backend", "conversation", "files", "llm_errors", "sound", "spoken"},
+    "audio": {"backend", "budget", "conversation", "files", "llm_errors", "sound", "spoken", "tokens"},
     "media": {"conversation", "files", "store"},
     "speech": {"audio", "chat", "conversation", "spoken", "store"},
     "spoken": set(),
@@ -23,6 +23,11 @@ ALLOWED = {
     "files": {"conversation"},
     "markdown": set(),
     "security": {"config"},
+    "tokens": {"conversation"},
+    "sending": {"conversation", "tokens"},
+    "prices": {"tokens"},
+    "budget": {"conversation"},
+    "meter": {"backend", "budget", "conversation", "prices", "sending", "store", "tokens"},
     "local_model": set(),
     "llm_errors": set(),
     "assembly": set(),
@@ -42,6 +47,8 @@ ALLOWED = {
         "local_model",
         "reply",
         "request",
+        "sending",
+        "tokens",
         "window",
     },
     "pictures": {"conversation"},
@@ -49,6 +56,7 @@ ALLOWED = {
     "store": {"conversation", "files"},
     "answers": {
         "backend",
+        "budget",
         "conversation",
         "exchange",
         "files",
@@ -58,6 +66,7 @@ ALLOWED = {
         "reply",
         "running",
         "store",
+        "tokens",
     },
     "following": {"answers", "conversation", "reply", "running"},
     "errors": {"conversation", "store"},
@@ -88,11 +97,11 @@ ALLOWED = {
     "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
     "serving": set(),
     "__init__": {
-        *("answers", "audio", "backend", "config", "errors", "files", "security", "store"),
-        *("chat", "inspector", "media", "models", "panel", "speech", "transfer"),
+        *("answers", "audio", "backend", "budget", "config", "errors", "files", "security", "store"),
+        *("chat", "inspector", "media", "meter", "models", "panel", "speech", "transfer"),
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},
-    "__main__": {"__init__", "config", "local_model", "serving", "store"},
+    "__main__": {"__init__", "config", "local_model", "prices", "serving", "store"},
 }
 OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
 WITHOUT_FLASK = (
@@ -117,6 +126,7 @@ WITHOUT_FLASK = (
     "catalog",
     "kinds",
 )
+WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
 WITHOUT_FLASK += ("export", "notebook", "candidate", "foreign", "importing")
 
 

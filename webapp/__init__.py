@@ -12,15 +12,16 @@ __version__ = "0.1.0"
 def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     """Return the application, with its settings from the environment and from `config` over them.
 
-    Raises SettingError and LocalModelError.
+    Raises SettingError, PricesError and LocalModelError.
     """
     # Imported here, so that `python -m webapp` can make the standard library cooperative before anything uses it.
     from flask import Flask
 
-    from . import chat, errors, inspector, media, models, panel, security, speech, store, transfer
+    from . import chat, errors, inspector, media, meter, models, panel, security, speech, store, transfer
     from .answers import Answers
     from .audio import Audio
     from .backend import Backend
+    from .budget import Budget
     from .config import read
     from .files import Files
 
@@ -33,9 +34,14 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     backend = Backend(app.config)
     app.extensions["backend"] = backend
     app.extensions["files"] = files = Files(app.config["DATA_DIR"] / "files")
-    app.extensions["answers"] = Answers(app.extensions["store"], backend, files, app.config["DATA_DIR"] / "answers")
-    app.extensions["audio"] = Audio(backend, files, app.config["SPEECH_VOICE"])
+    records = app.extensions["store"].records
+    app.extensions["budget"] = budget = Budget(records, app.config["TOKEN_BUDGET"], app.config["VISITOR_TOKEN_BUDGET"])
+    app.extensions["answers"] = Answers(
+        app.extensions["store"], backend, files, budget, app.config["DATA_DIR"] / "answers"
+    )
+    app.extensions["audio"] = Audio(backend, files, budget, app.config["SPEECH_VOICE"])
 
+    meter.init_app(app)
     security.init_app(app)
     errors.init_app(app)
     for part in (chat, panel, inspector, transfer, models, media, speech):

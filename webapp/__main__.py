@@ -11,7 +11,7 @@ import sys  # noqa: E402
 from collections.abc import Mapping  # noqa: E402
 from typing import Any  # noqa: E402
 
-from . import __version__, config, create_app, store  # noqa: E402
+from . import __version__, config, create_app, prices, store  # noqa: E402
 from .local_model import LocalModelError, find, name_of  # noqa: E402
 
 
@@ -38,8 +38,9 @@ def main() -> None:
         values = config.read()
         if arguments.wants_local_model:
             sys.exit(not config.wants_local_model(values))
+        prices.read(values["PRICES"])
         serve(values)
-    except (config.SettingError, LocalModelError, store.FolderTaken, CannotStart) as problem:
+    except (config.SettingError, prices.PricesError, LocalModelError, store.FolderTaken, CannotStart) as problem:
         sys.exit(f"Parley cannot start. {problem}")
 
 

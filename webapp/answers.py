@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from time import time
+from typing import Any
 
 from .backend import Backend
+from .budget import Budget
 from .conversation import Answer, Busy, Conversation, Failure, Picture, Refused, Status, Turn
 from .exchange import save
 from .files import Files
@@ -22,6 +24,7 @@ from .pictures import pictures_of
 from .reply import Piece
 from .running import Logs, Positions, RunningAnswer
 from .store import Store
+from .tokens import estimated_usage, of_answer
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +42,9 @@ class ServerStopping(Refused):
 class Answers:
     """All running answers of this process."""
 
-    def __init__(self, store: Store, backend: Backend, files: Files, folder: Path):
+    def __init__(self, store: Store, backend: Backend, files: Files, budget: Budget, folder: Path):
         self.store = store
+        self.budget = budget
         self.backend = backend
         self.files = files
         self.logs = Logs(folder)
@@ -56,6 +60,7 @@ class Answers:
         """
         if self._stopping:
             raise ServerStopping
+        self.budget.check(conversation.owner)
         running = None
         try:
             with self.store.editing(conversation.id, conversation.owner) as edited:
@@ -159,6 +164,7 @@ class Answers:
                 answer.ended = time()
                 if turn is edited.turns[-1] and not turn.single:
                     edited.sent_from = running.call.sent_from
+            self.budget.spend(running.owner, of_answer(answer).total or 0)
         except Refused:
             self.files.remove_of(running.conversation_id, running.id)  # The turn was cleared meanwhile.
         except Exception:
@@ -207,4 +213,12 @@ def _note(answer: Answer, call: Call) -> None:
     answer.model = reply.model
     answer.finish_reason, answer.stop_sequence, answer.refused = reply.finish_reason, reply.stop_sequence, reply.refused
     answer.usage = reply.usage
+    if reply.usage is None and answer.has_content and call.exchanges:
+        answer.usage, answer.usage_estimated = _estimated(answer, call.exchanges[-1].request), True
     answer.dropped, answer.overflowed = call.dropped, call.overflowed
+
+
+def _estimated(answer: Answer, request: dict[str, Any]) -> dict[str, Any]:
+    """Return a usage for an answer whose server gave none, or that did not come to its end."""
+    messages = request.get("messages") or [{"role": "user", "content": str(request.get("prompt", ""))}]
+    return estimated_usage(messages, "".join(answer.choices) or answer.text, answer.reasoning)

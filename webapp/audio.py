@@ -13,11 +13,13 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from .backend import Backend
-from .conversation import Refused, Unknown
+from .budget import Budget
+from .conversation import Conversation, Refused, Unknown
 from .files import Files
 from .llm_errors import LLMError, TimedOut
 from .sound import ENDINGS, KNOWN, audio_ending
 from .spoken import parts
+from .tokens import counted, estimate
 
 SPOKEN = ("mp3", "wav", "ogg", "flac", "aac")  # the endings that read-aloud files have
 
@@ -53,14 +55,15 @@ def recording_ending(filename: str, content_type: str, content: bytes) -> str:
 class Audio:
     """The endpoint's audio models, for conversations whose files are in `files`."""
 
-    def __init__(self, backend: Backend, files: Files, voice: str):
+    def __init__(self, backend: Backend, files: Files, budget: Budget, voice: str):
         self.backend = backend
         self.files = files
+        self.budget = budget
         self.voice = voice
         self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
         self._guard = Lock()
 
-    def transcription(self, conversation_id: str, filename: str, content_type: str, content: bytes) -> str:
+    def transcription(self, of: Conversation, filename: str, content_type: str, content: bytes) -> str:
         """Return what is said in a recording. Sent again (a double click, a page loaded again) it is not paid again."""
         model = self.backend.transcription_model()
         if model is None:
@@ -69,19 +72,21 @@ class Audio:
             raise BadRecording("There is nothing in that recording. Choose an audio file, or record again.")
         ending = recording_ending(filename, content_type, content)
         name = f"transcription-{_fingerprint(model, ending, content)}.json"
-        with self._alone(conversation_id, name):
-            if (known := self._known(conversation_id, name)) is not None:
+        with self._alone(of.id, name):
+            if (known := self._known(of.id, name)) is not None:
                 return known
+            self.budget.check(of.owner)
             kind = content_type if content_type.startswith(("audio/", "video/")) else "application/octet-stream"
             with _told("The recording could not be put into words"):
                 reply = self.backend.llm.transcribe(f"recording.{ending}", kind, content, {"model": model})
             text = str(reply["text"]).strip()
+            self.budget.spend(of.owner, counted(reply.get("usage")).total or estimate(text))
             if not text:
                 raise BadRecording("No words were heard in that recording.")
-            self.files.write(conversation_id, name, msgspec.json.encode(text))
+            self.files.write(of.id, name, msgspec.json.encode(text))
             return text
 
-    def speech(self, conversation_id: str, text: str, part: int, still_there: Callable[[], object]) -> str:
+    def speech(self, of: Conversation, text: str, part: int, still_there: Callable[[], object]) -> str:
         """Return the name of the file in which a part of a text is read aloud, and make it if there is none yet.
 
         Parts are counted from 1. `still_there` raises Refused where nobody wants it any more: what was cleared
@@ -96,15 +101,17 @@ class Audio:
         if not 0 < part <= len(said):
             raise Unknown("That answer has no such part.")
         stem = self._stem(model, said[part - 1])
-        with self._alone(conversation_id, stem):
-            if found := self._spoken(conversation_id, stem):
+        with self._alone(of.id, stem):
+            if found := self._spoken(of.id, stem):
                 return found
+            self.budget.check(of.owner)
             fields = {"model": model, "voice": self.voice, "input": said[part - 1]}
             with _told("The answer could not be read aloud"):
                 content, content_type = self.backend.llm.speak(fields)
+            self.budget.spend(of.owner, estimate(said[part - 1]))
             name = f"{stem}.{_spoken_ending(content, content_type)}"
             still_there()
-            self.files.write(conversation_id, name, content)
+            self.files.write(of.id, name, content)
             return name
 
     def spoken(self, conversation_id: str, text: str) -> list[str | None]:

@@ -1,6 +1,7 @@
 """Which model answers: the endpoint that the settings name, or the local model."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from .llm_errors import ContextOverflow, LLMError, ModelUnknown, Unreachable
 from .local_model import LocalModel, LocalModelError, find
 from .reply import Piece
 from .request import ADDED, Request, chat, completion, image, leave_out, without
+from .sending import scale_of
+from .tokens import estimate_messages
 from .window import half, oldest_sent
 
 
@@ -119,7 +122,7 @@ class Backend:
     def _changed(self, request: Request, error: LLMError, conversation: Conversation, turn: Turn, call: Call) -> bool:
         """Change a request that failed so that it may succeed; False where that cannot be."""
         if isinstance(error, ContextOverflow):
-            less = half(conversation, turn, call.sent_from, self._count) if conversation.mode == "chat" else None
+            less = half(conversation, turn, call.sent_from, estimate_messages) if conversation.mode == "chat" else None
             if less is None or call.overflowed:
                 return False
             call.overflowed, call.sent_from = True, less
@@ -169,11 +172,15 @@ class Backend:
             return conversation.sent_from if turn is conversation.turns[-1] else ""
         # The answer has to fit, too.
         room = window - min(conversation.parameters.get("max_tokens", window // 8), window // 2)
-        fixed = self._count(conversation.messages(turn, self.system_prompt(conversation), prefill=True, since=turn.id))
-        return oldest_sent(conversation, turn, room, self._count, fixed)
+        system_prompt = self.system_prompt(conversation)
+        count = partial(estimate_messages, scale=scale_of(conversation, system_prompt))
+        fixed = count(conversation.messages(turn, system_prompt, prefill=True, since=turn.id))
+        return oldest_sent(conversation, turn, room, count, fixed)
 
-    def _count(self, messages: list[Message]) -> int:
-        return sum(len(message["content"]) // 4 + 4 for message in messages)
+    def count_tokens(self, messages: list[Message]) -> int | None:
+        """Return the exact prompt tokens of messages; None where nobody can be asked for free, or not right now."""
+        # Other endpoints are not probed for what most of them do not have.
+        return self.local.count_tokens(messages) if self.local else None
 
     def _endpoint(self) -> Endpoint:
         if not self.local:

@@ -157,6 +157,19 @@ SETTINGS = (
         "The longest question that is accepted, in characters.",
         _whole(1, 10_000_000),
     ),
+    Setting("PRICES", None, "A JSON file with what each model costs, in the form of docs/prices.example.json.", _path),
+    Setting(
+        "TOKEN_BUDGET",
+        None,
+        "Tokens that all visitors together may spend in a day (UTC). Not set: no limit.",
+        _whole(1, 10**15),
+    ),
+    Setting(
+        "VISITOR_TOKEN_BUDGET",
+        None,
+        "Tokens that each visitor may spend in a day (UTC). Not set: no limit.",
+        _whole(1, 10**15),
+    ),
     Setting(
         "MAX_IMPORT_MB",
         "50",

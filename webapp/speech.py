@@ -66,7 +66,7 @@ def read_aloud(conversation_id: str, answer_id: str) -> Reply:
     conversation, answer = _settled(conversation_id, answer_id)
     number = request.form.get("part", "")
     part = int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 1
-    audio().speech(conversation.id, answer.text, part, lambda: _settled(conversation_id, answer_id))
+    audio().speech(conversation, answer.text, part, lambda: _settled(conversation_id, answer_id))
     if wants_fragment():
         return _player("_player.html", conversation, answer, part)
     page = url_for("speech.listen", conversation_id=conversation.id, answer_id=answer_id, _anchor=f"part-{part}")
@@ -126,7 +126,7 @@ def _transcription(conversation: Conversation) -> str:
     if size > largest_recording():
         raise TooLarge(_too_large(f"has {size / MEGABYTE:,.1f} MB"))
     upload.seek(0)
-    return audio().transcription(conversation.id, upload.filename, upload.mimetype, upload.read())
+    return audio().transcription(conversation, upload.filename, upload.mimetype, upload.read())
 
 
 def _too_large(how: str) -> str:

@@ -1,0 +1,121 @@
+from threading import Thread
+from time import time
+
+import pytest
+
+from webapp.budget import DAY, Budget, BudgetSpent
+from webapp.store import RecordFiles
+
+NIGHT = 1_767_225_600  # 00:00 UTC of a day
+
+
+class Clock:
+    def __init__(self, now=NIGHT + 20 * 3600 + 40 * 60):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def records(tmp_path):
+    return RecordFiles(tmp_path / "records", 3600)
+
+
+def test_what_is_spent_is_refused_with_when_it_begins_anew(records, clock):
+    budget = Budget(records, 100_000, None, clock)
+    budget.spend("a", 99_999)
+    budget.check("b")
+    budget.spend("b", 1)
+    with pytest.raises(BudgetSpent) as refused:
+        budget.check("c")
+    assert refused.value.status == 429
+    assert str(refused.value) == (
+        "Today's budget of 100,000 tokens is spent. It begins anew at 00:00 UTC, in 3 h 20 min. Nothing was sent."
+    )
+
+
+def test_a_visitors_budget_is_their_own(records, clock):
+    budget = Budget(records, None, 50, clock)
+    budget.spend("a", 60)
+    budget.check("b")
+    with pytest.raises(BudgetSpent, match="Your budget of 50 tokens for today is spent"):
+        budget.check("a")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(1, "in 1 min."), (61, "in 2 min."), (3590, "in 1 h 0 min."), (DAY, "in 24 h 0 min.")]
+)
+def test_the_wait_is_never_told_too_short(records, seconds, told):
+    budget = Budget(records, 1, None, Clock(NIGHT + DAY - seconds))
+    budget.spend("a", 1)
+    with pytest.raises(BudgetSpent, match=told):
+        budget.check("a")
+
+
+def test_a_new_day_begins_anew(records, clock):
+    budget = Budget(records, 10, 10, clock)
+    budget.spend("a", 10)
+    clock.now = NIGHT + DAY - 1
+    with pytest.raises(BudgetSpent):
+        budget.check("a")
+    clock.now += 1
+    budget.check("a")
+    assert budget.left("a") == 10
+
+
+def test_what_is_left_is_the_less_of_both(records, clock):
+    budget = Budget(records, 100, 40, clock)
+    budget.spend("a", 30)
+    budget.spend("b", 50)
+    assert budget.left("a") == 10
+    assert budget.left("c") == 20
+    budget.spend("c", 90)
+    assert budget.left("a") == 0
+
+
+def test_without_a_limit_nothing_is_counted(records):
+    budget = Budget(records, None, None)
+    budget.spend("a", 10**9)
+    budget.check("a")
+    assert budget.left("a") is None
+    assert not list(records.folder.iterdir())
+
+
+def test_what_is_spent_survives_a_restart(tmp_path, records, clock):
+    Budget(records, 10, None, clock).spend("a", 10)
+    again = Budget(RecordFiles(tmp_path / "records", 3600), 10, None, clock)
+    with pytest.raises(BudgetSpent):
+        again.check("a")
+
+
+def test_a_record_names_no_visitor_and_is_gone_after_two_days(records, clock):
+    Budget(records, 10, None, clock).spend("secret-visitor", 10)
+    (path,) = records.folder.iterdir()
+    expiry, value = path.read_text().split("\n")
+    assert "secret" not in value
+    assert DAY < int(expiry) - time() <= 2 * DAY
+
+
+def test_a_record_that_makes_no_sense_counts_as_none(records, clock):
+    budget = Budget(records, 10, None, clock)
+    for nonsense in ([1], {"all": "x", "visitors": {}}, {"all": None}, {"all": 3, "visitors": {"x": None}}):
+        records.set("budget:2026-01-01", nonsense)
+        budget.check("a")
+        budget.spend("a", 1)
+        assert budget.left("a") == 9
+
+
+def test_nothing_is_lost_where_many_spend_at_once(records, clock):
+    budget = Budget(records, 10**9, None, clock)
+    threads = [Thread(target=lambda: [budget.spend("a", 1) for _ in range(10)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert budget.left("a") == 10**9 - 80

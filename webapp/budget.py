@@ -1,0 +1,97 @@
+"""How many tokens may be spent in a day, by all together and by each visitor; a day begins at 00:00 UTC."""
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from hashlib import sha256
+from threading import Lock
+from time import time
+from typing import Any, Protocol
+
+from msgspec import Struct, ValidationError, convert
+
+from .conversation import Refused
+
+DAY = 86_400
+
+
+class Records(Protocol):
+    """Where what was spent is kept: `store.RecordFiles`."""
+
+    def get(self, key: str) -> Any: ...
+
+    def set(self, key: str, value: Any, timeout: Any = None) -> bool: ...
+
+
+class BudgetSpent(Refused):
+    status = 429
+
+
+class _Day(Struct):
+    all: int = 0
+    visitors: dict[str, int] = {}  # by the hash of their id
+
+
+class Budget:
+    """What of today's tokens is spent. A limit of None is none."""
+
+    def __init__(self, records: Records, total: int | None, per_visitor: int | None, clock: Callable[[], float] = time):
+        self.total = total
+        self.per_visitor = per_visitor
+        self._records = records
+        self._clock = clock
+        self._lock = Lock()
+
+    def check(self, visitor: str) -> None:
+        """Raise BudgetSpent where nothing is left for a visitor, before anything is sent."""
+        if not self._limited:
+            return
+        everybody, own = self._spent(visitor)
+        if self.total is not None and everybody >= self.total:
+            raise BudgetSpent(f"Today's budget of {self.total:,} tokens is spent. {self._anew()}")
+        if self.per_visitor is not None and own >= self.per_visitor:
+            raise BudgetSpent(f"Your budget of {self.per_visitor:,} tokens for today is spent. {self._anew()}")
+
+    def spend(self, visitor: str, tokens: int) -> None:
+        """Count tokens that an answer used. Raises OSError where that cannot be kept."""
+        if not self._limited or tokens <= 0:
+            return
+        with self._lock:
+            day = self._today()
+            day.all += tokens
+            day.visitors[_hash(visitor)] = day.visitors.get(_hash(visitor), 0) + tokens
+            self._records.set(self._key(), day, timeout=2 * DAY)
+
+    def left(self, visitor: str) -> int | None:
+        """Return how many tokens a visitor may still spend today; None where there is no limit."""
+        if not self._limited:
+            return None
+        limits = zip((self.total, self.per_visitor), self._spent(visitor), strict=True)
+        return max(0, min(limit - spent for limit, spent in limits if limit is not None))
+
+    @property
+    def _limited(self) -> bool:
+        return self.total is not None or self.per_visitor is not None
+
+    def _spent(self, visitor: str) -> tuple[int, int]:
+        day = self._today()
+        return day.all, day.visitors.get(_hash(visitor), 0)
+
+    def _today(self) -> "_Day":
+        try:
+            return convert(self._records.get(self._key()) or {}, _Day)
+        except ValidationError:
+            return _Day()
+
+    def _key(self) -> str:
+        return f"budget:{datetime.fromtimestamp(self._clock(), timezone.utc).date()}"
+
+    def _anew(self) -> str:
+        minutes = -(-(DAY - self._clock() % DAY) // 60)
+        hours, minutes = divmod(int(minutes), 60)
+        wait = f"{hours} h {minutes} min" if hours else f"{minutes} min"
+        return f"It begins anew at 00:00 UTC, in {wait}. Nothing was sent."
+
+
+def _hash(visitor: str) -> str:
+    # The record is nobody's in particular, and need not hold what opens somebody's conversations.
+    return sha256(visitor.encode()).hexdigest()[:16]
