@@ -6,10 +6,11 @@ import re
 import msgspec
 import pytest
 
+from webapp import create_app
 from webapp.exchange import Exchange, exchanges_file
 
 from .conftest import Chat, statuses, texts, wait_until
-from .openai_server import DONE, PNG, Reply, chunk, event
+from .openai_server import DONE, PNG, SILENCE, Reply, chunk, event
 
 SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
@@ -415,3 +416,49 @@ def test_images_asked_for_again_keep_the_earlier_ones(drawing):
     drawing.post(f"turns/{drawing.turn_id()}/retry")
     page = wait_until(lambda: (page := drawing.settled()).count("<img") == 2 and page)
     assert "1 earlier answer" in page
+
+
+# --- What it costs ---
+
+
+def test_usage_is_shown_under_an_answer_and_added_up(talk, openai):
+    usage = {"prompt_tokens": 1200, "completion_tokens": 30, "total_tokens": 1230}
+    details = {"prompt_tokens_details": {"cached_tokens": 1000}, "completion_tokens_details": {"reasoning_tokens": 10}}
+    for _ in range(2):
+        openai.enqueue(Reply([event(chunk("Yes", "stop")), event({"choices": [], "usage": usage | details}), DONE]))
+        page = talk.answered("One?")
+    assert page.count("1,200 prompt (1,000 cached) + 30 completion (10 reasoning) tokens") == 2
+    assert "2,460 tokens" in page
+    assert "about 1,220 tokens of history" in page
+
+
+def test_an_answer_without_usage_is_estimated_and_says_so(talk):
+    page = talk.answered("One?")
+    assert "(estimated: the server gave no usage)" in page
+    assert talk.answer().usage_estimated
+    assert talk.answer().usage["prompt_tokens"] > 10
+
+
+def test_what_a_stopped_answer_cost_is_estimated(talk, openai):
+    openai.enqueue(Reply([event(chunk("Half of it")), SILENCE]))
+    talk.ask("One?")
+    wait_until(lambda: texts(talk.page()) == ["Half of it"])
+    talk.post("stop")
+    assert talk.answer().usage_estimated
+
+
+@pytest.mark.parametrize("setting", ["TOKEN_BUDGET", "VISITOR_TOKEN_BUDGET"])
+def test_when_the_budget_is_spent_nothing_is_sent(config, openai, setting):
+    app = create_app({"TESTING": True, **config, setting: 50})
+    first, second = Chat(app.test_client()), Chat(app.test_client())
+    usage = {"prompt_tokens": 45, "completion_tokens": 5}
+    openai.enqueue(Reply([event(chunk("Yes", "stop", usage=usage)), DONE]))
+    assert "0 tokens of today" in first.answered("One?")
+    refused = first.ask("Two?")
+    assert refused.status_code == 429
+    assert "50 tokens" in refused.text
+    assert "Nothing was sent" in refused.text
+    assert "Two?</textarea>" in refused.text
+    assert len(openai.bodies) == 1
+    assert second.ask("Mine?").status_code == (429 if setting == "TOKEN_BUDGET" else 303)
+    app.extensions["answers"].shut_down()
