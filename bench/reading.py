@@ -45,7 +45,7 @@ def readers(base_url):
     client = openai.OpenAI(base_url=base_url, api_key="sk-bench", max_retries=0)
 
     def parley(body):
-        return llm.stream(body, Call())
+        return (text for _, text in llm.send("/chat/completions", body | {"stream": True}, Call()))
 
     def sdk(body):
         for chunk in client.chat.completions.create(**body, stream=True):
