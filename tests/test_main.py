@@ -232,6 +232,19 @@ def test_without_a_setting_the_local_model_answers(serve):
 
 
 @pytest.mark.model
+def test_the_local_model_completes_too(serve):
+    server = serve()
+    visitor = Visitor(server.url, "/completion")
+    visitor.post(f"/conversations/{visitor.id}/parameters", max_tokens="12", temperature="0")
+    visitor.ask("The capital of France is the city of")
+    page = wait_until(lambda: "pending" not in statuses(page := visitor.page()) and page, seconds=60)
+    assert statuses(page) == ["done"]
+    assert "Paris" in texts(page)[0]
+    assert "Cut off at the limit" in page
+    assert "12 completion" in page
+
+
+@pytest.mark.model
 def test_a_local_model_that_dies_comes_back(serve):
     server, visitor = answered_locally(serve)
     _, model = children(server.process.pid)

@@ -7,6 +7,9 @@ import msgspec
 import pytest
 
 from webapp import create_app
+from webapp.backend import Backend
+from webapp.config import read
+from webapp.conversation import Conversation
 from webapp.exchange import Exchange, exchanges_file
 
 from .conftest import Chat, statuses, texts, wait_until
@@ -165,6 +168,18 @@ def test_a_turn_is_left_out_and_taken_back(talk, openai):
 @pytest.mark.parametrize("path", ["leave-out", "take-back", "keep/0"])
 def test_a_turn_of_nobody_is_not_found(talk, path):
     assert talk.post(f"turns/none/{path}").status_code == 404
+
+
+def test_openai_is_told_where_its_cached_prompt_is_and_nobody_else(config):
+    for base_url, told in (("https://api.openai.com/v1", True), ("https://api.deepseek.com/v1", False)):
+        backend = Backend(read({"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "sk-test"}))
+        conversation = Conversation(owner="me")
+        turns = [conversation.ask("One?", "")]
+        conversation.turns[0].answer.status = "done"
+        turns.append(conversation.ask("Two?", ""))
+        keys = {backend._request(conversation, turn, "m", "").body.get("prompt_cache_key") for turn in turns}
+        assert len(keys) == 1, "It is the same for a whole conversation."
+        assert (keys != {None}) == told
 
 
 # --- Second requests ---

@@ -8,8 +8,9 @@ from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 
 class Visitor:
-    def __init__(self, url):
+    def __init__(self, url, path="/"):
         self.url = url
+        self.path = path
         self.opener = build_opener(HTTPCookieProcessor(CookieJar()), ProxyHandler({}))
         self.id = re.search(r"/conversations/([\w-]+)/ask", self.page()).group(1)
 
@@ -23,7 +24,7 @@ class Visitor:
 
     def page(self, quietly=False):
         try:
-            with self.opener.open(f"{self.url}/", timeout=20) as response:
+            with self.opener.open(f"{self.url}{self.path}", timeout=20) as response:
                 return response.read().decode()
         except (URLError, ConnectionError):
             if not quietly:
