@@ -40,8 +40,9 @@ question.addEventListener("input", grow);
 // --- Sending ---
 
 let sent = "";
-// What changes nothing in the conversation, such as reading aloud.
-const aside = (/** @type {any} */ event) => event.target.matches?.("[data-aside]");
+// What changes nothing in the conversation, such as reading aloud. Not by the event's target: where the element that
+// asked is gone by the time of the answer, as an estimate's is when a turn ends, the event is the document's.
+const aside = (/** @type {any} */ event) => event.detail.ctx?.sourceElement?.matches("[data-aside]");
 
 composer.addEventListener("htmx:config:request", (event) => {
   if (event.target === composer) sent = question.value;
@@ -70,7 +71,7 @@ document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
 });
 
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {
-  if (event.target.id === "estimate") return; // It comes again with the next letter.
+  if (event.detail.ctx?.sourceElement?.id === "estimate") return; // It comes again with the next letter.
   if (event.detail.ctx?.request.method === "POST" && !event.detail.ctx.response) {
     const note = /** @type {HTMLTemplateElement} */ (document.getElementById("unreachable"));
     // Over the page, the panel has a place of its own for it.
@@ -192,7 +193,7 @@ const reload = () =>
   htmx.ajax("GET", location.pathname, {
     target: "#conversation",
     select: "#conversation",
-    selectOOB: "#actions,#parameters-line",
+    selectOOB: "#actions,#parameters-line,#totals",
     swap: "outerHTML",
   });
 

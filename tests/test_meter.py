@@ -187,3 +187,35 @@ def test_what_is_typed_while_a_question_is_on_its_way_is_estimated_and_stays(liv
     page.locator(".usage").wait_for()
     wait_until(lambda: "1,250 of history + " in page.locator("#estimate").inner_text())
     assert page.locator("#question").input_value() == "Two?"
+
+
+@pytest.mark.browser
+def test_an_estimate_whose_place_is_gone_tells_no_other_tab(live, visit):
+    page = visit(live)
+    held = []
+    page.route("**/estimate", lambda route: held.append(route))
+    page.evaluate("""() => {
+        window.heard = [];
+        new BroadcastChannel("parley").onmessage = (event) => heard.push(event.data);
+        document.addEventListener("htmx:finally:request", () => { window.answered = true; });
+    }""")
+    page.locator("#question").fill("How many tokens is this?")
+    wait_until(lambda: page.evaluate("true") and held)
+    page.evaluate("document.getElementById('estimate').outerHTML = '<p id=estimate>new</p>'")
+    held[0].fulfill(body="about 1 token")
+    wait_until(lambda: page.evaluate("window.answered"))
+    page.evaluate("() => new BroadcastChannel('parley').postMessage('last')")
+    wait_until(lambda: page.evaluate("heard.includes('last')"))
+    assert page.evaluate("heard") == ["last"]
+    assert page.locator("#estimate").inner_text() == "new"
+
+
+@pytest.mark.browser
+def test_another_tab_shows_the_totals_too(live, visit, openai):
+    page = visit(live)
+    other = visit(live, context=page.context)
+    openai.enqueue(reply())
+    page.locator("#question").fill("One?")
+    page.locator("#question").press("Enter")
+    page.locator(".usage").wait_for()
+    wait_until(lambda: "1,290 tokens" in other.locator("#totals").inner_text())
