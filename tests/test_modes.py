@@ -454,6 +454,17 @@ def test_an_answer_without_usage_is_estimated_and_says_so(talk):
     assert talk.answer().usage["prompt_tokens"] > 10
 
 
+def test_a_continued_answer_counts_all_its_runs(talk, openai):
+    for number, finish in ((1, "length"), (2, "stop")):
+        usage = {"prompt_tokens": 100 * number, "completion_tokens": 10 * number}
+        openai.enqueue(Reply([event(chunk(f"{number} ", finish, usage=usage)), DONE]))
+    talk.answered("One?")
+    talk.post(f"turns/{talk.turn_id()}/continue")
+    page = talk.settled()
+    assert texts(page) == ["1 2 "]
+    assert "300 prompt + 30 completion tokens" in page
+
+
 def test_what_a_stopped_answer_cost_is_estimated(talk, openai):
     openai.enqueue(Reply([event(chunk("Half of it")), SILENCE]))
     talk.ask("One?")

@@ -24,7 +24,7 @@ from .pictures import pictures_of
 from .reply import Piece
 from .running import Logs, Positions, RunningAnswer
 from .store import Store
-from .tokens import estimated_usage, of_answer
+from .tokens import counted, estimated_usage
 
 log = logging.getLogger(__name__)
 
@@ -158,13 +158,14 @@ class Answers:
             with self.store.editing(running.conversation_id, running.owner) as edited:
                 turn = edited.turn_of(running.id)
                 answer = turn.answer
+                before = len(answer.text)
                 running.fill(answer)
                 answer.status, answer.failure, answer.pictures = status, failure, pictures
-                _note(answer, running.call)
+                _note(answer, running.call, before)
                 answer.ended = time()
                 if turn is edited.turns[-1] and not turn.single:
                     edited.sent_from = running.call.sent_from
-            self.budget.spend(running.owner, of_answer(answer).total or 0)
+            self.budget.spend(running.owner, counted(answer.usage).total or 0)
         except Refused:
             self.files.remove_of(running.conversation_id, running.id)  # The turn was cleared meanwhile.
         except Exception:
@@ -207,18 +208,18 @@ class Answers:
         turn.answer.status, turn.answer.ended = "interrupted", time()
 
 
-def _note(answer: Answer, call: Call) -> None:
-    """Put into an answer what the call says about it."""
+def _note(answer: Answer, call: Call, before: int) -> None:
+    """Put into an answer what the call says about it; so many characters were there before."""
     reply = call.reply
     answer.model = reply.model
     answer.finish_reason, answer.stop_sequence, answer.refused = reply.finish_reason, reply.stop_sequence, reply.refused
     answer.usage = reply.usage
     if reply.usage is None and answer.has_content and call.exchanges:
-        answer.usage, answer.usage_estimated = _estimated(answer, call.exchanges[-1].request), True
+        answer.usage, answer.usage_estimated = _estimated(answer, call.exchanges[-1].request, before), True
     answer.dropped, answer.overflowed = call.dropped, call.overflowed
 
 
-def _estimated(answer: Answer, request: dict[str, Any]) -> dict[str, Any]:
+def _estimated(answer: Answer, request: dict[str, Any], before: int) -> dict[str, Any]:
     """Return a usage for an answer whose server gave none, or that did not come to its end."""
     messages = request.get("messages") or [{"role": "user", "content": str(request.get("prompt", ""))}]
-    return estimated_usage(messages, "".join(answer.choices) or answer.text, answer.reasoning)
+    return estimated_usage(messages, "".join(answer.choices) or answer.text[before:], answer.reasoning)

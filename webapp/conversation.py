@@ -101,6 +101,7 @@ class Answer(Struct, omit_defaults=True):
     refused: bool = False
     usage: dict[str, Any] | None = None
     usage_estimated: bool = False
+    usage_before: list[dict[str, Any]] = []  # of the runs that this one continues
     dropped: list[str] = []
     overflowed: bool = False  # the context window; it was asked once more with fewer turns
     failure: Failure | None = None
@@ -208,7 +209,9 @@ class Conversation(Struct, omit_defaults=True):
         self._refuse_while_busy()
         if not turn.answer.can_continue:
             raise Refused("There is nothing to continue in that answer.")
-        turn.answers[-1] = Answer(text=turn.answer.text)
+        before = turn.answer
+        usages = [*before.usage_before, *([before.usage] if before.usage else [])]
+        turn.answers[-1] = Answer(text=before.text, usage_before=usages, usage_estimated=before.usage_estimated)
         return turn
 
     def keep(self, turn_id: str, index: int) -> Turn:

@@ -56,11 +56,12 @@ def counted(usage: Any, estimated: bool = False) -> Counts:
 
 
 def of_answer(answer: Answer) -> Counts:
-    """Return the tokens of an answer. Of one that came without a usage, only its own text can be estimated."""
-    counts = counted(answer.usage, answer.usage_estimated)
-    if counts.total is not None or not (answer.text or answer.reasoning):
-        return counts
-    if counts.prompt is not None or counts.completion is not None:
+    """Return the tokens of an answer, with those of the runs that it continues.
+
+    Of one that came without a usage, only its own text can be estimated.
+    """
+    counts = added(counted(usage, answer.usage_estimated) for usage in (*answer.usage_before, answer.usage))
+    if counts != Counts() or not (answer.text or answer.reasoning):
         return counts
     reasoning = estimate(answer.reasoning)
     completion = estimate(answer.text) + reasoning
