@@ -29,6 +29,9 @@ question.addEventListener("input", () => {
   notice.replaceChildren();
 });
 
+// What stands in the box already is estimated as if it had just been typed.
+addEventListener("load", () => question.value && !notice.hasChildNodes() && question.dispatchEvent(new Event("input")));
+
 /** Let the box grow with its text, where CSS alone does not (`field-sizing`). */
 function grow() {
   if (CSS.supports("field-sizing", "content")) return;
@@ -67,8 +70,15 @@ document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
   // The focus that a button took with it goes to what took its place.
   if (aside(event)) document.activeElement === document.body && event.target.querySelector?.("audio")?.focus({ preventScroll: true });
   // On a phone the focus would bring the keyboard back, over the answer.
-  else if (!touch.matches) question.focus();
+  else if (!touch.matches && !inTurn(event.detail.ctx.sourceElement)) question.focus();
 });
+
+/** Tell whether a button changed its own turn without a question, and keep the focus there. */
+function inTurn(/** @type {Element | undefined} */ source) {
+  const turn = source?.getAttribute("action")?.match(/turns\/([^/]+)\/(keep|leave-out|take-back)/)?.[1];
+  if (turn) document.querySelector(`#turn-${CSS.escape(turn)} .outcome-actions :is(button, a)`)?.focus({ preventScroll: true });
+  return Boolean(turn);
+}
 
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {
   if (event.detail.ctx?.sourceElement?.id === "estimate") return; // It comes again with the next letter.
@@ -193,7 +203,7 @@ const reload = () =>
   htmx.ajax("GET", location.pathname, {
     target: "#conversation",
     select: "#conversation",
-    selectOOB: "#actions,#parameters-line,#totals",
+    selectOOB: "#actions,#parameters-line,#totals,#estimate,#model",
     swap: "outerHTML",
   });
 

@@ -274,10 +274,11 @@ def test_an_answer_that_cannot_be_saved_is_kept_and_saved_later(answers, talk, o
     monkeypatch.setattr(answers.store, "save", lambda conversation: (_ for _ in ()).throw(OSError(28, "No space left")))
     list(answers.follow(answer_id, {}))
     assert "could not be saved" in caplog.text
-    assert logs(answers) == [f"{answer_id}.log"]
+    assert logs(answers) == [f"{answer_id}.log", f"{answer_id}.settled.json"]
     monkeypatch.setattr(answers.store, "save", save)
     answer = answers.live(load(answers, talk)).turns[0].answer
-    assert (answer.text, answer.status) == ("All of it", "interrupted")
+    assert (answer.text, answer.status, answer.finish_reason) == ("All of it", "done", "stop")
+    assert logs(answers) == []
 
 
 def test_a_question_that_cannot_be_saved_does_not_reach_the_model(answers, talk, openai, monkeypatch):

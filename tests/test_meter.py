@@ -70,10 +70,13 @@ def test_the_totals_are_those_of_all_answers(chat, openai):
     )
 
 
+ESTIMATED = {"prompt_tokens": 9, "completion_tokens": 2}
+
+
 def test_an_estimate_says_that_it_is_one(chat, kept):
-    kept(Turn("?", answers=[Answer(status="done", text="Yes, it is.", model="x")]))
+    kept(Turn("?", answers=[Answer(status="done", text="Yes.", usage=ESTIMATED, usage_estimated=True)]))
     (told,) = part(chat.page(), "usage")
-    assert re.fullmatch(r"about \d+ completion tokens \(estimated: the server gave no usage\)", told)
+    assert re.fullmatch(r"about 9 prompt \+ 2 completion tokens \(estimated: the server gave no usage\)", told)
     assert part(chat.page(), "totals")[0].startswith("This conversation: about ")
 
 
@@ -131,7 +134,10 @@ def test_one_at_a_time_is_counted_and_long_texts_are_not(chat, app, monkeypatch)
 
     monkeypatch.setattr(app.extensions["backend"], "count_tokens", count)
     question = "one two three four"
-    assert words(chat.post("estimate", question=question).text) == "about 2,046 tokens: 2,028 of history + 18 of yours"
+    assert (
+        words(chat.post("estimate", question=question).text)
+        == "about 2,046 tokens: 2,028 of history + 18 of yours"
+    )
     with app.extensions["meter"].counting:
         assert words(chat.post("estimate", question=question).text) == "about 23 tokens: 14 of history + 9 of yours"
     assert len(asked) == 2
@@ -204,10 +210,10 @@ def test_an_estimate_whose_place_is_gone_tells_no_other_tab(live, visit):
     page.evaluate("document.getElementById('estimate').outerHTML = '<p id=estimate>new</p>'")
     held[0].fulfill(body="about 1 token")
     wait_until(lambda: page.evaluate("window.answered"))
+    assert page.locator("#estimate").inner_text() == "new"
     page.evaluate("() => new BroadcastChannel('parley').postMessage('last')")
     wait_until(lambda: page.evaluate("heard.includes('last')"))
     assert page.evaluate("heard") == ["last"]
-    assert page.locator("#estimate").inner_text() == "new"
 
 
 @pytest.mark.browser

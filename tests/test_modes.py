@@ -1,5 +1,6 @@
 """Every mode through the page: what is sent, what is shown, what is kept."""
 
+import base64
 import json
 import re
 
@@ -154,6 +155,45 @@ def test_of_several_choices_one_is_kept(talk, openai):
     assert talk.post(f"turns/{talk.turn_id(0)}/keep/2").status_code == 404
 
 
+def test_an_empty_choice_is_told_and_not_kept(talk, openai):
+    talk.set(n=2)
+    openai.enqueue(Reply.whole("", "Second"))
+    page = talk.answered("One?")
+    assert talk.answer().text == "Second", "What has a text counts."
+    assert "This choice is empty" in page
+    assert talk.post(f"turns/{talk.turn_id()}/keep/0").status_code == 422
+    talk.post(f"turns/{talk.turn_id()}/retry")
+    assert talk.settled()
+    assert talk.conversation().turns[0].answers[0].choices == ["", "Second"]
+
+
+def test_the_kept_choice_ends_as_it_ended(talk, openai):
+    talk.set(n=2)
+    ends = [{"index": 0, "delta": {"content": "A"}, "finish_reason": "stop"}]
+    ends += [{"index": 1, "delta": {"content": "B"}, "finish_reason": "length"}]
+    openai.enqueue(Reply([event({"choices": ends}), DONE]))
+    talk.answered("One?")
+    talk.post(f"turns/{talk.turn_id()}/keep/1")
+    assert "Cut off at the limit" in talk.page()
+
+
+def test_continue_keeps_choices_reasoning_and_the_first_request(talk, openai):
+    talk.set(n=2)
+    thought = {"index": 0, "delta": {"reasoning": "Hm", "content": "A"}, "finish_reason": "stop"}
+    other = {"index": 1, "delta": {"content": "B"}, "finish_reason": "length"}
+    openai.enqueue(Reply([event({"choices": [thought, other]}), DONE]), Reply.text(" and more"))
+    talk.answered("One?")
+    talk.post(f"turns/{talk.turn_id()}/keep/1")
+    talk.post(f"turns/{talk.turn_id()}/continue")
+    page = talk.settled()
+    answer = talk.answer()
+    assert (answer.choices, answer.kept, answer.text) == (["A", "B and more"], 1, "B and more")
+    assert answer.reasoning == "Hm"
+    assert texts(page) == ["A", "B and more"]
+    panel = talk.client.get(f"/conversations/{talk.id}/answers/{answer.id}/exchange").text
+    assert panel.count("POST http") == 2
+
+
 def test_a_turn_is_left_out_and_taken_back(talk, openai):
     talk.answered("One?")
     assert talk.post(f"turns/{talk.turn_id()}/leave-out", htmx=True).status_code == 200
@@ -216,6 +256,21 @@ def test_fastapi_servers_name_a_parameter_in_their_detail(talk, openai):
     openai.enqueue(Reply([json.dumps({"detail": detail}).encode()], 422, "application/json"))
     assert statuses(talk.answered("One?")) == ["done"]
     assert [("seed" in body) for body in openai.bodies] == [True, False]
+
+
+def test_of_several_further_fields_one_is_asked_without(talk, openai):
+    talk.set(extra={"foo": 1, "bar": 2})
+    openai.enqueue(Reply.error(400, "Unknown parameter: 'foo'"), Reply.error(400, "Unknown parameter: 'bar'"))
+    assert statuses(talk.answered("One?")) == ["failed"]
+    assert len(openai.bodies) == 2
+
+
+def test_what_one_mode_is_refused_another_may_send(talk, drawing, openai):
+    openai.enqueue(Reply.error(400, "Unknown parameter: 'response_format'"))
+    drawing.answered("A dot")
+    talk.set(response_format="json_object")
+    talk.answered("One?")
+    assert openai.bodies[-1]["response_format"] == {"type": "json_object"}
 
 
 def test_max_tokens_is_renamed_where_the_provider_says_so(talk, openai):
@@ -297,6 +352,19 @@ def test_after_an_overflow_it_is_asked_once_more_with_fewer_turns(talk, openai):
     assert openai.bodies[-1]["messages"][1] == after["messages"][1], "What was too long stays left out."
 
 
+def test_a_stop_does_not_forget_where_the_window_begins(talk, openai):
+    for number in range(3):
+        talk.answered(f"{number}?")
+    openai.enqueue(Reply.error(400, "too long", code="context_length_exceeded"))
+    talk.answered("3?")
+    since = talk.conversation().sent_from
+    openai.enqueue(Reply(wait=SILENCE))
+    talk.ask("4?")
+    wait_until(lambda: len(openai.bodies) == 6)
+    talk.post("stop")
+    assert talk.conversation().sent_from == since != ""
+
+
 def test_a_question_that_is_too_long_by_itself_fails(talk, openai):
     openai.enqueue(Reply.error(400, "too long", code="context_length_exceeded"))
     assert statuses(talk.answered("One?")) == ["failed"]
@@ -352,6 +420,15 @@ def test_a_completion_sends_the_prompt_alone_and_goes_on_from_the_text(prompt, o
     assert texts(prompt.settled()) == [" upon a time, there was"]
     assert openai.bodies[-1]["prompt"] == "Once upon a time"
     assert "Once upon a time, there was</textarea>" in prompt.page(**{"from": prompt.turn_id()})
+
+
+def test_a_text_that_happens_to_begin_like_its_prompt_is_not_an_echo(prompt, openai):
+    openai.enqueue(Reply.completion("haha, he said", finish="length"))
+    page = prompt.answered("ha")
+    assert 'class="question"' in page
+    prompt.post(f"turns/{prompt.turn_id()}/continue")
+    prompt.settled()
+    assert openai.bodies[-1]["prompt"] == "hahaha, he said"
 
 
 def test_an_echoed_prompt_is_shown_once(prompt, openai):
@@ -419,6 +496,24 @@ def test_an_address_is_linked_and_never_fetched(drawing, openai):
     assert openai.paths == ["/v1/images/generations"]
 
 
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd"])
+def test_an_address_that_is_none_of_the_web_is_no_link(drawing, openai, url):
+    openai.enqueue(Reply.json({"created": 1, "data": [{"url": url}]}))
+    page = drawing.answered("A dot")
+    assert url not in page
+    assert "no image of a kind that can be shown" in page
+
+
+def test_an_image_in_its_address_is_kept_as_a_file(drawing, openai):
+    openai.enqueue(Reply.json({"data": [{"url": "data:image/png;base64," + base64.b64encode(PNG).decode()}]}))
+    assert drawing.answered("A dot").count("<img") == 1
+
+
+def test_images_without_a_usage_are_not_estimated(drawing):
+    drawing.answered("A dot")
+    assert drawing.answer().usage is None
+
+
 def test_what_is_no_image_is_not_shown(drawing, openai):
     openai.enqueue(Reply.images(b"<svg onload=alert(1)>"))
     page = drawing.answered("A dot")
@@ -471,6 +566,36 @@ def test_what_a_stopped_answer_cost_is_estimated(talk, openai):
     wait_until(lambda: texts(talk.page()) == ["Half of it"])
     talk.post("stop")
     assert talk.answer().usage_estimated
+    assert "it ended before the count came" in talk.page()
+    assert talk.exchanges()[0].reply["choices"][0]["message"]["content"] == "Half of it"
+
+
+def test_a_question_that_was_stopped_before_the_first_word_is_charged_for(talk, openai):
+    openai.enqueue(Reply(wait=SILENCE))
+    talk.ask("One?")
+    wait_until(lambda: openai.bodies)
+    talk.post("stop")
+    usage = talk.answer().usage
+    assert usage["prompt_tokens"] > 10
+    assert usage["completion_tokens"] == 0
+
+
+def test_llama_cpp_counts_each_choice_apart(talk, openai):
+    talk.set(n=2)
+    usage = event({"choices": [], "usage": {"prompt_tokens": 30, "completion_tokens": 4, "total_tokens": 34}})
+    openai.enqueue(Reply([event(chunk("A", "stop")), usage, usage, DONE]))
+    talk.answered("One?")
+    assert talk.answer().usage == {"prompt_tokens": 30, "completion_tokens": 8, "total_tokens": 38}
+
+
+def test_half_characters_outside_the_text_do_not_keep_an_answer_from_being_saved(talk, openai):
+    half = b'data: {"model":"m\\ud83d","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"s\\ud83d"}]}\n\n'
+    failed = b'data: {"error":{"message":"broken \\ud83d"}}\n\n'
+    openai.enqueue(Reply([half, DONE]), Reply([failed]))
+    assert statuses(talk.answered("One?")) == ["done"]
+    page = talk.answered("Two?")
+    assert statuses(page)[-1] == "failed"
+    assert "broken ?" in page
 
 
 @pytest.mark.parametrize("setting", ["TOKEN_BUDGET", "VISITOR_TOKEN_BUDGET"])

@@ -114,7 +114,7 @@ def test_a_turn_is_left_out_and_taken_back(page, openai):
     last(page, "done")
     page.get_by_role("button", name="Leave out").click()
     expect(page.locator(".left-out")).to_have_count(1)
-    page.get_by_role("button", name="Take back").click()
+    page.get_by_role("button", name="Include again").click()
     expect(page.locator(".left-out")).to_have_count(0)
 
 

@@ -8,17 +8,17 @@ log is removed. A pending answer that nothing runs is one whose process died; it
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 from time import time
 from typing import Any
 
+from . import exchange
 from .backend import Backend
 from .budget import Budget
 from .conversation import Answer, Busy, Conversation, Failure, Picture, Refused, Status, Turn
-from .exchange import save
 from .files import Files
-from .llm import Call
 from .llm_errors import LLMError, Stopped
 from .pictures import pictures_of
 from .reply import Piece
@@ -29,6 +29,7 @@ from .tokens import counted, estimated_usage
 log = logging.getLogger(__name__)
 
 UPDATES_PER_SECOND = 30
+READ_OUT_WITHIN = 0.5  # seconds; a model that is still being loaded cannot be interrupted
 PIECE = 200_000  # characters of one update
 
 
@@ -130,65 +131,81 @@ class Answers:
     def shut_down(self) -> None:
         """Refuse new questions and settle every running answer: the server is about to end."""
         self._stopping = True
-        for running in list(self._running.values()):
-            self._finish(running, "interrupted")
+        running = list(self._running.values())
+        for one in running:
+            one.call.close()
+        for one in running:
+            self._finish(one, "interrupted")
 
     def _run(self, running: RunningAnswer, conversation: Conversation, turn: Turn) -> None:
-        running.call.sent = lambda call: self._record(running, durable=False)
+        running.call.sent = lambda call: None if running.ended else self._record(running, durable=False)
+        status, failure = self._ask(running, conversation, turn)
+        running.read_out.set()
+        self._finish(running, status, failure)
+
+    def _ask(self, running: RunningAnswer, conversation: Conversation, turn: Turn) -> tuple[Status, Failure | None]:
         try:
-            for channel, text in self.backend.answer(conversation, turn, running.call):
-                if not running.append(text, channel):
-                    return
-            self._finish(running, "done")
+            with closing(self.backend.answer(conversation, turn, running.call)) as pieces:
+                for channel, text in pieces:
+                    if not running.append(text, channel):
+                        break
+            return "done", None
         except Stopped:
-            self._finish(running, "stopped")
+            return "stopped", None
         except LLMError as error:
-            kind = type(error).__name__
-            self._finish(running, "failed", Failure(kind, str(error), error.status, error.retry_after))
+            return "failed", Failure(type(error).__name__, str(error), error.status, error.retry_after)
         except Exception as error:
             log.exception("An answer failed in a way that nobody foresaw.")
-            self._finish(running, "failed", Failure("Unforeseen", f"{type(error).__name__}: {error}"))
+            return "failed", Failure("Unforeseen", f"{type(error).__name__}: {error}")
 
     def _finish(self, running: RunningAnswer, status: Status, failure: Failure | None = None) -> None:
         if not running.end():
             return
         running.call.close()
+        # Closed, it reads no more in a moment, and then the reply is put together as far as it came.
+        running.read_out.wait(READ_OUT_WITHIN)
+        answer = None
         try:
             pictures = self._keep_files(running)
             with self.store.editing(running.conversation_id, running.owner) as edited:
                 turn = edited.turn_of(running.id)
                 answer = turn.answer
-                before = len(answer.text)
-                running.fill(answer)
                 answer.status, answer.failure, answer.pictures = status, failure, pictures
-                _note(answer, running.call, before)
-                answer.ended = time()
+                _settle(answer, running)
                 if turn is edited.turns[-1] and not turn.single:
-                    edited.sent_from = running.call.sent_from
-            self.budget.spend(running.owner, counted(answer.usage).total or 0)
+                    edited.sent_from, edited.counted = running.call.sent_from, running.id
         except Refused:
             self.files.remove_of(running.conversation_id, running.id)  # The turn was cleared meanwhile.
         except Exception:
-            # The log stays, and the answer is settled from it as soon as the record can be written again.
+            # The logs stay, and the answer is settled from them as soon as the record can be written again.
             log.exception("An answer could not be saved; its text is kept in %s.", self.logs.path(running.id))
+            if answer:
+                self.logs.keep(answer)
             self._forget(running)
             return
         self._drop(running)
+        if answer:
+            self._spend(running.owner, answer)
+
+    def _spend(self, owner: str, answer: Answer) -> None:
+        try:
+            self.budget.spend(owner, counted(answer.usage).total or 0)
+        except OSError:
+            log.exception("What an answer spent could not be counted against the budget.")
 
     def _keep_files(self, running: RunningAnswer) -> list[Picture]:
         """Write the files of an answer: its pictures, and its exchanges without them."""
         pictures = []
         if running.call.exchanges and (reply := running.call.exchanges[-1].reply):
-            pictures = pictures_of(reply, running.id, lambda name, content: self._write(running, name, content))
+            pictures = pictures_of(
+                reply, running.id, lambda name, content: self.files.write(running.conversation_id, name, content)
+            )
         self._record(running, durable=True)
         return pictures
 
     def _record(self, running: RunningAnswer, *, durable: bool) -> None:
         if exchanges := running.call.exchanges:
-            save(self.files, running.conversation_id, running.id, exchanges, durable=durable)
-
-    def _write(self, running: RunningAnswer, name: str, content: bytes) -> None:
-        self.files.write(running.conversation_id, name, content)
+            exchange.save(self.files, running.conversation_id, running.id, exchanges, durable=durable)
 
     def _drop(self, running: RunningAnswer) -> None:
         running.end()
@@ -200,26 +217,45 @@ class Answers:
         running.mark_settled()
 
     def _settle_orphan(self, conversation: Conversation) -> None:
-        """Give a pending answer whose process died the text of its log."""
+        """Give a pending answer whose process died, or that could not be saved, what is kept of it."""
         turn = conversation.pending
         if turn is None or turn.answer.id in self._running:
             return
-        self.logs.recover(turn.answer)
-        turn.answer.status, turn.answer.ended = "interrupted", time()
+        if kept := self.logs.kept(turn.answer.id):
+            turn.answers[-1] = kept
+        else:
+            before = len(turn.answer.text)
+            self.logs.recover(turn.answer)
+            turn.answer.status, turn.answer.ended = "interrupted", time()
+            if exchanges := exchange.load(self.files, conversation.id, turn.answer.id):
+                _estimate_usage(turn.answer, exchanges[-1].request, before)
+        self._spend(conversation.owner, turn.answer)
 
 
-def _note(answer: Answer, call: Call, before: int) -> None:
-    """Put into an answer what the call says about it; so many characters were there before."""
-    reply = call.reply
+def _settle(answer: Answer, running: RunningAnswer) -> None:
+    """Put into an answer its text and what the call says about it."""
+    call, reply = running.call, running.call.reply
+    before = len(answer.text)
+    running.fill(answer)
     answer.model = reply.model
     answer.finish_reason, answer.stop_sequence, answer.refused = reply.finish_reason, reply.stop_sequence, reply.refused
+    if answer.choices and not answer.continues:
+        answer.finish_reasons = [reply.finish_reasons.get(index) for index in range(len(answer.choices))]
+        if not answer.text and any(answer.choices):
+            answer.kept = next(index for index, text in enumerate(answer.choices) if text)
+            answer.text, answer.finish_reason = answer.choices[answer.kept], answer.finish_reasons[answer.kept]
     answer.usage = reply.usage
-    if reply.usage is None and answer.has_content and call.exchanges:
-        answer.usage, answer.usage_estimated = _estimated(answer, call.exchanges[-1].request, before), True
+    if reply.usage is None and call.exchanges and (answer.text or answer.reasoning or answer.status == "stopped"):
+        _estimate_usage(answer, call.exchanges[-1].request, before)
     answer.dropped, answer.overflowed = call.dropped, call.overflowed
+    answer.ended = time()
 
 
-def _estimated(answer: Answer, request: dict[str, Any], before: int) -> dict[str, Any]:
-    """Return a usage for an answer whose server gave none, or that did not come to its end."""
+def _estimate_usage(answer: Answer, request: dict[str, Any], before: int) -> None:
+    """Give an answer an estimate where its server gave no usage, or it did not come to its end.
+
+    `before` is how many characters it had from earlier runs.
+    """
     messages = request.get("messages") or [{"role": "user", "content": str(request.get("prompt", ""))}]
-    return estimated_usage(messages, "".join(answer.choices) or answer.text[before:], answer.reasoning)
+    text = answer.text[before:] if answer.continues else "".join(answer.choices) or answer.text
+    answer.usage, answer.usage_estimated = estimated_usage(messages, text, answer.reasoning), True

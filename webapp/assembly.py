@@ -7,6 +7,8 @@ chunks. At the end the few that are left go through the SDK's own accumulation (
 from typing import Any
 
 # What a chunk has only because it is one.
+# Texts of a delta that name it, and do not go on.
+NAMES = ("type", "id", "format")
 OF_CHUNKS = ("choices", "object", "obfuscation", "usage")
 
 
@@ -15,7 +17,7 @@ class _Choice:
 
     def __init__(self) -> None:
         self.texts: dict[str, list[str]] = {}
-        self.others: list[dict[str, Any]] = []  # Deltas that are no texts: tool calls, details.
+        self.others: dict[str, Any] = {}  # What of the deltas is no text: tool calls, details; joined, too.
         self.logprobs: dict[str, list[Any]] | None = None
         self.finish_reason: Any = None
         self.rest: dict[str, Any] = {}
@@ -36,7 +38,6 @@ class _Choice:
     def _add_delta(self, delta: Any) -> None:
         if not isinstance(delta, dict):
             return
-        others = {}
         for name, value in delta.items():
             if name == "role" or value is None:
                 # Some servers repeat the role in every chunk; a null says that there is such a field.
@@ -44,9 +45,7 @@ class _Choice:
             elif isinstance(value, str):
                 self.texts.setdefault(name, []).append(value)
             else:
-                others[name] = value
-        if others:
-            self.others.append(others)
+                self.others[name] = _joined(self.others.get(name), value)
 
     def _add_logprobs(self, logprobs: Any) -> None:
         if not isinstance(logprobs, dict):
@@ -59,13 +58,32 @@ class _Choice:
     def message(self) -> dict[str, Any]:
         return {name: "".join(parts) if parts else None for name, parts in self.texts.items()}
 
-    def loose(self) -> dict[str, Any]:
-        """Return the deltas that are no texts, lists put one after the other."""
-        joined: dict[str, Any] = {}
-        for other in self.others:
-            for name, value in other.items():
-                joined[name] = [*joined.get(name, ()), *value] if isinstance(value, list) else value
-        return joined
+
+def _joined(sofar: Any, new: Any) -> Any:
+    """Join two deltas of one field: lists by the index of their items, where those have one."""
+    if not isinstance(new, list):
+        return new
+    whole = sofar if isinstance(sofar, list) else []
+    for item in new:
+        index = item.get("index") if isinstance(item, dict) else None
+        same = next((one for one in whole if isinstance(one, dict) and one.get("index") == index), None)
+        if index is None or same is None:
+            whole.append(item)
+        else:
+            _extend(same, item)
+    return whole
+
+
+def _extend(item: dict[str, Any], delta: dict[str, Any]) -> None:
+    """Add a delta to an item of a list: its texts grow, and what names it stays."""
+    for name, value in delta.items():
+        before = item.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            _extend(before, value)
+        elif isinstance(value, str) and isinstance(before, str) and name not in NAMES:
+            item[name] = before + value
+        elif value is not None:
+            item[name] = value
 
 
 class Assembly:
@@ -102,7 +120,8 @@ class Assembly:
         others = [
             {"index": index, "delta": delta, "finish_reason": None}
             for index, choice in enumerate(numbered)
-            for delta in choice.others
+            for delta in [choice.others]
+            if delta
         ]
         last = [
             {"index": index, "delta": {}, "finish_reason": choice.finish_reason}
@@ -119,7 +138,7 @@ class Assembly:
         """Return a chat reply, with the messages that the SDK made: of each the fields that really came."""
         choices = []
         for (_, choice), message in zip(self.choices, made, strict=True):
-            came = {**choice.message(), **choice.loose()}
+            came = {**choice.message(), **choice.others}
             choices.append({"message": {name: _unparsed(message.get(name, value)) for name, value in came.items()}})
         return self._completed(choices, "chat.completion")
 

@@ -63,7 +63,9 @@ class Audio:
         self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
         self._guard = Lock()
 
-    def transcription(self, of: Conversation, filename: str, content_type: str, content: bytes) -> str:
+    def transcription(
+        self, of: Conversation, filename: str, content_type: str, content: bytes, still_there: Callable[[], object]
+    ) -> str:
         """Return what is said in a recording. Sent again (a double click, a page loaded again) it is not paid again."""
         model = self.backend.transcription_model()
         if model is None:
@@ -83,6 +85,7 @@ class Audio:
             self.budget.spend(of.owner, counted(reply.get("usage")).total or estimate(text))
             if not text:
                 raise BadRecording("No words were heard in that recording.")
+            still_there()
             self.files.write(of.id, name, msgspec.json.encode(text))
             return text
 

@@ -1,6 +1,6 @@
 """Which model answers: the endpoint that the settings name, or the local model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -11,10 +11,10 @@ from .config import wants_local_model
 from .conversation import Conversation, Message, Mode, Turn
 from .kinds import Kind
 from .llm import LLM, Call, Endpoint
-from .llm_errors import ContextOverflow, LLMError, ModelUnknown, Unreachable
+from .llm_errors import ContextOverflow, LLMError, ModelUnknown, NoModel, Unreachable
 from .local_model import LocalModel, LocalModelError, find
 from .reply import Piece
-from .request import ADDED, Request, chat, completion, image, leave_out, without
+from .request import Request, added, chat, completion, image, leave_out, without
 from .sending import scale_of
 from .tokens import estimate_messages
 from .window import half, oldest_sent
@@ -32,7 +32,7 @@ class Backend:
         self._name: str | None = self.local.name if self.local else config["CHAT_MODEL"]
         self._system_prompt = config["SYSTEM_PROMPT"]
         self._context_tokens: int | None = config["CONTEXT_TOKENS"]
-        self._refused: dict[str, set[str]] = {}  # what Parley adds to a request, by the models that refuse it
+        self._refused: dict[tuple[str, str], set[str]] = {}  # what Parley adds to a request, by path and model
         self.finds_model = self._name is None
         self.llm = LLM(
             self._endpoint, connect_timeout=config["CONNECT_TIMEOUT"], answer_timeout=config["ANSWER_TIMEOUT"]
@@ -76,7 +76,7 @@ class Backend:
         if self.local:
             self.local.stop()
 
-    def answer(self, conversation: Conversation, turn: Turn, call: Call) -> Iterator[Piece]:
+    def answer(self, conversation: Conversation, turn: Turn, call: Call) -> Generator[Piece, None, None]:
         """Ask the model, and yield its answer to a turn as it comes. Raises LLMError.
 
         Asks a second time where the provider does not support a parameter, or finds the conversation too
@@ -84,6 +84,8 @@ class Backend:
         """
         if conversation.mode != "chat" and "model" not in conversation.parameters:
             self.catalog.load()  # Which model does this, only the list tells.
+        if self.local and conversation.mode == "image":
+            raise NoModel("The local model makes no images.")
         model = self.model(conversation) or self._first_model()
         call.sent_from = since = self._oldest_sent(conversation, turn)
         request = self._request(conversation, turn, model, since)
@@ -109,7 +111,7 @@ class Backend:
                 if self.host == "api.openai.com":
                     # Its cache of prompts is then asked where this conversation's beginning is.
                     request.body["prompt_cache_key"] = sha256(conversation.id.encode()).hexdigest()[:32]
-        leave_out(request, self._refused.get(model, ()))
+        leave_out(request, self._refused.get((request.path, model), set()) & added(conversation, request))
         return request
 
     def messages(self, conversation: Conversation, turn: Turn, since: str = "") -> list[Message]:
@@ -131,24 +133,28 @@ class Backend:
         name = without(request, error)
         if name is None:
             return False
-        if name in ADDED and name not in conversation.parameters:
+        if name in added(conversation, request):
             # Ours, not the person's: this model is not asked with it again.
-            self._refused.setdefault(request.body["model"], set()).add(name)
-        elif any(one in conversation.parameters for one in call.dropped):
+            self._refused.setdefault((request.path, request.body["model"]), set()).add(name)
+        elif call.asked_again:
             return False  # One second request, not one for each parameter.
+        else:
+            call.asked_again = True
         call.dropped.append(name)
         return True
 
     def model(self, conversation: Conversation) -> str | None:
         """Return the name of the model that a conversation asks; None while nobody knows what the endpoint has."""
         if self.local:
-            return self.local.name
+            return self.usual(conversation.mode)
         own: str | None = conversation.parameters.get("model")
         return own or self.usual(conversation.mode)
 
     def usual(self, mode: Mode) -> str | None:
         """Return the model that answers a mode's conversations for which none was chosen, as far as it is known."""
         usual = self.catalog.find(self.name) if self.name else None
+        if mode == "image" and self.local:
+            return None
         if mode == "image":
             return self.catalog.for_kind("image") or self.name
         if mode == "completion" and not (usual and "completion" in usual.kinds):

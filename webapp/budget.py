@@ -56,10 +56,11 @@ class Budget:
         if not self._limited or tokens <= 0:
             return
         with self._lock:
-            day = self._today()
+            key = self._key()  # once: midnight may pass
+            day = self._day(key)
             day.all += tokens
             day.visitors[_hash(visitor)] = day.visitors.get(_hash(visitor), 0) + tokens
-            self._records.set(self._key(), day, timeout=2 * DAY)
+            self._records.set(key, day, timeout=2 * DAY)
 
     def left(self, visitor: str) -> int | None:
         """Return how many tokens a visitor may still spend today; None where there is no limit."""
@@ -73,12 +74,12 @@ class Budget:
         return self.total is not None or self.per_visitor is not None
 
     def _spent(self, visitor: str) -> tuple[int, int]:
-        day = self._today()
+        day = self._day(self._key())
         return day.all, day.visitors.get(_hash(visitor), 0)
 
-    def _today(self) -> "_Day":
+    def _day(self, key: str) -> "_Day":
         try:
-            return convert(self._records.get(self._key()) or {}, _Day)
+            return convert(self._records.get(key) or {}, _Day)
         except ValidationError:
             return _Day()
 

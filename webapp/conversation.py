@@ -94,14 +94,17 @@ class Answer(Struct, omit_defaults=True):
     reasoning: str = ""
     choices: list[str] = []
     kept: int = 0
+    echo: bool = False  # asked to begin with the prompt
     pictures: list[Picture] = []
     model: str = ""
     finish_reason: str | None = None
+    finish_reasons: list[str | None] = []  # of the choices
     stop_sequence: str = ""  # the one that ended it, where a server says so
     refused: bool = False
     usage: dict[str, Any] | None = None
     usage_estimated: bool = False
-    usage_before: list[dict[str, Any]] = []  # of the runs that this one continues
+    usage_before: list[dict[str, Any]] = []  # of the runs that this one continues,
+    continues: list[str] = []  # and the ids of those
     dropped: list[str] = []
     overflowed: bool = False  # the context window; it was asked once more with fewer turns
     failure: Failure | None = None
@@ -110,7 +113,11 @@ class Answer(Struct, omit_defaults=True):
 
     @property
     def has_content(self) -> bool:
-        return bool(self.text or self.reasoning or self.pictures)
+        return bool(self.text or self.reasoning or self.pictures or any(self.choices))
+
+    def channel(self, choice: int) -> int:
+        """Return the channel of a choice's text. The one that is kept, and may be continued, has the first."""
+        return {self.kept: 0, 0: self.kept}.get(choice, choice)
 
     @property
     def can_continue(self) -> bool:
@@ -139,7 +146,12 @@ class Turn(Struct, omit_defaults=True):
     def whole_text(self) -> str:
         """Return a prompt and what the model made of it as one text, whether or not it echoed the prompt."""
         text = self.answer.text
-        return text if text.startswith(self.question) else self.question + text
+        return text if self.is_echoed else self.question + text
+
+    @property
+    def is_echoed(self) -> bool:
+        """Tell whether the answer's text begins with the prompt because that was asked for."""
+        return self.answer.echo and self.answer.text.startswith(self.question)
 
 
 class Conversation(Struct, omit_defaults=True):
@@ -156,6 +168,7 @@ class Conversation(Struct, omit_defaults=True):
     parameters: dict[str, Any] = {}
     single: bool = False  # what the switch for single questions stands at
     sent_from: str = ""
+    counted: str = ""  # the id of the answer whose usage is that of the history as it is; empty where it is not
     created: float = field(default_factory=time)
     version: int = 1  # of the record's form; one that was written before there was another does not say
 
@@ -191,17 +204,18 @@ class Conversation(Struct, omit_defaults=True):
         return turn
 
     def retry(self, turn_id: str) -> Turn:
-        """Ask a turn's question again; an answer that has any content is kept as an earlier one."""
+        """Ask a turn's question again; an answer that has content, or cost something, is kept as an earlier one."""
         turn = self.turn(turn_id)
         self._refuse_while_busy()
-        if not turn.answer.has_content:
-            turn.answers.pop()
+        if not (turn.answer.has_content or turn.answer.usage):
+            turn.answers.pop()  # Nothing came, and nothing was paid for.
         turn.answers.append(self._new_answer())
         return turn
 
     def _new_answer(self) -> Answer:
         n = self.parameters.get("n", 1)
-        return Answer(choices=[""] * n if n > 1 and self.mode != "image" else [])
+        echo = bool(self.parameters.get("echo")) and self.mode == "completion"
+        return Answer(choices=[""] * n if n > 1 and self.mode != "image" else [], echo=echo)
 
     def resume(self, turn_id: str) -> Turn:
         """Let the model go on with an answer that it did not finish."""
@@ -211,7 +225,17 @@ class Conversation(Struct, omit_defaults=True):
             raise Refused("There is nothing to continue in that answer.")
         before = turn.answer
         usages = [*before.usage_before, *([before.usage] if before.usage else [])]
-        turn.answers[-1] = Answer(text=before.text, usage_before=usages, usage_estimated=before.usage_estimated)
+        turn.answers[-1] = Answer(
+            text=before.text,
+            reasoning=before.reasoning,
+            choices=before.choices,
+            kept=before.kept,
+            echo=before.echo,
+            finish_reasons=before.finish_reasons,
+            usage_before=usages,
+            usage_estimated=before.usage_estimated,
+            continues=[*before.continues, before.id],
+        )
         return turn
 
     def keep(self, turn_id: str, index: int) -> Turn:
@@ -222,15 +246,18 @@ class Conversation(Struct, omit_defaults=True):
             raise Busy
         if not 0 <= index < len(answer.choices):
             raise Unknown("That choice is not in this answer.")
-        # The one that was kept may have been continued.
-        answer.choices[answer.kept] = answer.text
+        if not answer.choices[index]:
+            raise Refused("That choice is empty; there is nothing to keep.")
         answer.kept, answer.text = index, answer.choices[index]
+        self.counted = ""
+        if index < len(answer.finish_reasons):
+            answer.finish_reason = answer.finish_reasons[index]
         return turn
 
     def leave_out(self, turn_id: str, left_out: bool) -> Turn:
         """Leave a turn out of what is sent with later questions, or take it back."""
         turn = self.turn(turn_id)
-        turn.left_out = left_out
+        turn.left_out, self.counted = left_out, ""
         return turn
 
     def _refuse_while_busy(self) -> None:

@@ -8,7 +8,7 @@ from flask import render_template
 from .answers import Answers
 from .conversation import Answer, Conversation, Refused
 from .reply import REASONING, Piece
-from .running import Positions
+from .running import Positions, texts_of
 
 
 def events(answers: Answers, before: Conversation, answer_id: str, positions: Positions) -> Iterator[str]:
@@ -46,20 +46,15 @@ def text_id(answer_id: str, channel: int) -> str:
 
 def _rest(answer: Answer, positions: Positions) -> list[Piece]:
     """Return what a settled answer has behind the positions, and bring them to its end."""
-    whole = _texts(answer)
+    whole = texts_of(answer)
     rest = [(channel, text[positions.get(channel, 0) :]) for channel, text in whole.items()]
     positions |= {channel: len(text) for channel, text in whole.items()}
     return [(channel, text) for channel, text in rest if text]
 
 
-def _texts(answer: Answer) -> dict[int, str]:
-    texts = dict(enumerate(answer.choices)) if answer.choices else {0: answer.text}
-    return texts | ({REASONING: answer.reasoning} if answer.reasoning else {})
-
-
 def positions_of(answer: Answer) -> str:
     """Return how far an answer has come, as one word that `read_positions` understands."""
-    return _written({channel: len(text) for channel, text in _texts(answer).items()})
+    return _written({channel: len(text) for channel, text in texts_of(answer).items()})
 
 
 def _written(positions: Positions) -> str:

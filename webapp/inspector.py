@@ -31,7 +31,9 @@ def exchange(conversation_id: str, answer_id: str) -> str:
     conversation = store.current().load(conversation_id, store.visitor())
     conversation = cast(Answers, current_app.extensions["answers"]).live(conversation)
     turn, answer = _find(conversation, answer_id)
-    exchanges = load(cast(Files, current_app.extensions["files"]), conversation.id, answer.id)
+    files = cast(Files, current_app.extensions["files"])
+    # A continued answer has the requests of all its runs.
+    exchanges = [one for run in (*answer.continues, answer.id) for one in load(files, conversation.id, run)]
     return render_template(
         "exchange.html",
         conversation=conversation,

@@ -56,13 +56,15 @@ class Call:
     """The requests for one answer and what the last reply says; another thread can close it at any moment.
 
     `sent` is told of each request just before it is sent. `dropped` names the parameters that a second
-    request did without, `overflowed` says that it had fewer turns, `sent_from` which was the oldest.
+    request did without, `asked_again` says that one of them was the person's, `overflowed` that it had
+    fewer turns, and `sent_from` which was the oldest.
     """
 
     reply: Reply = field(default_factory=Reply)
     exchanges: list[Exchange] = field(default_factory=list)
     sent: Callable[["Call"], None] = lambda call: None
     dropped: list[str] = field(default_factory=list)
+    asked_again: bool = False
     overflowed: bool = False
     sent_from: str = ""
     closed: bool = False

@@ -3,6 +3,7 @@
 LLMError
 ├── KeyRejected        401, 403
 ├── ModelUnknown       404
+├── NoModel            there is none for what was asked
 ├── RateLimited        429; `retry_after` in seconds, where the provider says
 ├── QuotaSpent         429 and no money left
 ├── ContextOverflow    the messages do not fit the model's context window
@@ -36,7 +37,8 @@ class LLMError(Exception):
     parameters: tuple[str, ...] = ()
 
     def __init__(self, message: str, status: int | None = None, retry_after: float | None = None):
-        super().__init__(message)
+        # Half a character, which no record could take, becomes a question mark.
+        super().__init__(message.encode(errors="replace").decode())
         self.status = status
         self.retry_after = retry_after
 
@@ -46,6 +48,10 @@ class KeyRejected(LLMError):
 
 
 class ModelUnknown(LLMError):
+    pass
+
+
+class NoModel(LLMError):
     pass
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from .conversation import Picture
 
 # What a file begins with, and the ending that it gets. Everything else is not shown: SVG, for one, can hold scripts.
+WEB = re.compile("https?://", re.IGNORECASE)
 KINDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"))
 
 
@@ -24,9 +25,13 @@ def pictures_of(reply: dict[str, Any], answer_id: str, write: Callable[[str, byt
     for number, one in enumerate(data, 1):
         if not isinstance(one, dict):
             continue
-        picture = Picture(url=_text(one, "url"), revised_prompt=_text(one, "revised_prompt"))
-        if encoded := _text(one, "b64_json"):
-            one["b64_json"] = f"{encoded[:60]}… ({len(encoded):,} characters)" if len(encoded) > 100 else encoded
+        url = _text(one, "url")
+        picture = Picture(url=url if WEB.match(url) else "", revised_prompt=_text(one, "revised_prompt"))
+        if url.startswith("data:"):
+            one["url"] = f"{url[:60]}… ({len(url):,} characters)"
+        if encoded := _text(one, "b64_json") or (url if url.startswith("data:") else ""):
+            if "b64_json" in one and len(encoded) > 100:
+                one["b64_json"] = f"{encoded[:60]}… ({len(encoded):,} characters)"
             if (content := _decoded(encoded)) and (ending := kind_of(content)):
                 picture.file = f"{answer_id}-{number}.{ending}"
                 write(picture.file, content)

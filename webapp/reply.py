@@ -25,27 +25,33 @@ class Reply:
     """What a reply says beside its text, and the reply itself: `whole`, or what it is assembled from."""
 
     finish_reason: str | None = None
+    finish_reasons: dict[int, str] = field(default_factory=dict)  # of the choices
     stop_sequence: str = ""
     refused: bool = False
     usage: dict[str, Any] | None = None
     model: str = ""
     whole: dict[str, Any] | None = None
     assembly: Assembly = field(default_factory=Assembly)
+    _counts_apart: bool = False  # the last usage came in a chunk of its own
 
     def note(self, part: dict[str, Any]) -> None:
         """Take what a chunk, or a reply in one piece, says about the whole call."""
         if isinstance(model := part.get("model"), str) and model:
-            self.model = model
+            self.model = _paired(model)
         if isinstance(usage := part.get("usage"), dict) and usage:
+            usage = cleaned(usage)
+            if self._counts_apart and part.get("choices") == []:
+                usage = _with_completions_of(usage, self.usage or {})  # llama.cpp sends one for each choice.
+            self._counts_apart = part.get("choices") == []
             self.usage = usage
 
     def note_choice(self, choice: dict[str, Any]) -> None:
-        if choice.get("index") not in (0, None):
-            return
-        if isinstance(reason := choice.get("finish_reason"), str) and reason:
-            self.finish_reason = reason
-        if isinstance(sequence := choice.get("stop_reason"), str):  # vLLM says which one it was.
-            self.stop_sequence = sequence
+        index = choice.get("index") or 0
+        if isinstance(reason := choice.get("finish_reason"), str) and reason and isinstance(index, int):
+            self.finish_reasons[index] = _paired(reason)
+            self.finish_reason = self.finish_reasons.get(0)
+        if index == 0 and isinstance(sequence := choice.get("stop_reason"), str):  # vLLM says which one it was.
+            self.stop_sequence = _paired(sequence)
 
 
 def read(pieces: Iterator[bytes], content_type: str, reply: Reply) -> Iterator[Piece]:
@@ -80,7 +86,7 @@ def read(pieces: Iterator[bytes], content_type: str, reply: Reply) -> Iterator[P
     for channel, half in halves.items():
         if rest := half.rest():
             yield channel, rest
-    if not done and not reply.finish_reason:
+    if not done and not reply.finish_reasons:
         raise BrokenOff("The stream ended in the middle of the answer.")
 
 
@@ -155,7 +161,7 @@ def _whole(body: bytes, kind: str, reply: Reply) -> Iterator[Piece]:
         for choice in choices:
             reply.note_choice(choice)
             came += _texts(choice, choice.get("message"), reply)
-        if choices and not reply.finish_reason:
+        if choices and not reply.finish_reasons:
             reply.finish_reason = "stop"
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         told = shown(body.decode(errors="replace")) or "nothing at all"
@@ -216,6 +222,13 @@ def model_objects(content: bytes) -> list[dict[str, Any]]:
         told = shown(content.decode(errors="replace")) or "(nothing)"
         raise Garbage(f"This is not a list of models: {told}")
     return [item for item in listed if isinstance(item, dict)]
+
+
+def _with_completions_of(usage: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
+    counts = {
+        name: (usage.get(name), earlier.get("completion_tokens")) for name in ("completion_tokens", "total_tokens")
+    }
+    return usage | {name: a + b for name, (a, b) in counts.items() if isinstance(a, int) and isinstance(b, int)}
 
 
 def cleaned(value: Any) -> Any:

@@ -76,6 +76,11 @@ def _renamed(name: str) -> str:
     return "max_completion_tokens" if name == "max_tokens" else name
 
 
+def added(conversation: Conversation, request: Request) -> set[str]:
+    """Return the names of what is in a request of Parley's own accord, and not because it was set."""
+    return set(ADDED) - set(request_fields(conversation.mode, conversation.parameters, request.body["model"]))
+
+
 def leave_out(request: Request, names: Collection[str]) -> None:
     """Take out of a request what is known to be refused."""
     request.body = {name: value for name, value in request.body.items() if name not in names}

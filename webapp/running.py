@@ -4,15 +4,20 @@ Text comes on channels (see `reply.Piece`): the choices by their index, and the 
 **answer log**, a file that is only ever appended to and so survives a `kill -9`.
 """
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
 from threading import Condition, Event, Lock
 
+import msgspec
+
 from .conversation import Answer, Conversation
 from .llm import Call
 from .reply import MOST_CHOICES, REASONING
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT = 10.0  # seconds; a proxy may close a stream that is silent for longer, and a closed browser shows itself
 CHANNELS = range(REASONING, MOST_CHOICES)
@@ -45,13 +50,39 @@ class Logs:
     def remove(self, answer_id: str) -> None:
         for channel in CHANNELS:
             self.path(answer_id, channel).unlink(missing_ok=True)
+        self._settled(answer_id).unlink(missing_ok=True)
+
+    def keep(self, answer: Answer) -> None:
+        """Keep a settled answer that its record could not take, as far as there is room for it."""
+        try:
+            self._settled(answer.id).write_bytes(msgspec.json.encode(answer))
+        except OSError:
+            log.exception("Nor could what else is known of it be kept.")
+
+    def kept(self, answer_id: str) -> Answer | None:
+        """Return a settled answer that its record could not take."""
+        try:
+            return msgspec.json.decode(self._settled(answer_id).read_bytes(), type=Answer)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def _settled(self, answer_id: str) -> Path:
+        return self.folder / f"{answer_id}.settled.json"
 
     def recover(self, answer: Answer) -> None:
         """Give an answer whose process died what its logs have."""
-        answer.text = self.read(answer.id, 0) or answer.text
-        answer.reasoning = self.read(answer.id, REASONING)
-        if answer.choices:
-            answer.choices = [self.read(answer.id, index) for index in range(len(answer.choices))]
+        _fill(answer, lambda channel: self.read(answer.id, channel))
+
+
+def texts_of(answer: Answer) -> dict[int, str]:
+    """Return the texts of an answer by their channels."""
+    texts = {answer.channel(index): text for index, text in enumerate(answer.choices)} or {0: answer.text}
+    return texts | ({REASONING: answer.reasoning} if answer.reasoning else {})
+
+
+def _fill(answer: Answer, read: Callable[[int], str]) -> None:
+    answer.text, answer.reasoning = read(0), read(REASONING)
+    answer.choices = [read(answer.channel(index)) for index in range(len(answer.choices))]
 
 
 class _Channel:
@@ -86,13 +117,13 @@ class RunningAnswer:
         self.call = Call()
         self.ended = False  # no more text is taken
         self.settled = Event()  # and the record has it
-        self.sent_from = conversation.sent_from
-        self.overflowed = False
-        self.dropped: list[str] = []
+        self.call.sent_from = conversation.sent_from
+        self.read_out = Event()  # nothing of the reply is being read any more
         self._news = Condition(Lock())
         self._logs = logs
-        self._channels = {0: _Channel(logs.open(answer.id, 0))}
-        self._channels[0].append(answer.text)
+        self._channels: dict[int, _Channel] = {}
+        for channel, text in {0: "", **texts_of(answer)}.items():  # what it continues
+            self.append(text, channel)
 
     def append(self, text: str, channel: int = 0) -> bool:
         """Take the next piece of text; False if the answer has ended, and the piece is not taken."""
@@ -112,10 +143,7 @@ class RunningAnswer:
 
     def fill(self, answer: Answer) -> None:
         """Give an answer of a record the text that has come by now."""
-        answer.text = self.read()
-        answer.reasoning = self.read(REASONING)
-        if answer.choices:
-            answer.choices = [self.read(index) for index in range(len(answer.choices))]
+        _fill(answer, self.read)
 
     def end(self) -> bool:
         """Close the answer for text; True for the caller who did it, and is to settle it."""

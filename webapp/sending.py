@@ -54,7 +54,7 @@ def before_sending(
 
 def _last_exact(conversation: Conversation) -> int | None:
     """Return the tokens of the whole history, where the last answer's usage tells them."""
-    if not conversation.turns or conversation.sent_from or any(turn.left_out for turn in conversation.turns):
+    if not conversation.turns or conversation.counted != conversation.turns[-1].answer.id:
         return None
     turn = conversation.turns[-1]
     counts = _exact(turn)

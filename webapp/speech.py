@@ -126,7 +126,13 @@ def _transcription(conversation: Conversation) -> str:
     if size > largest_recording():
         raise TooLarge(_too_large(f"has {size / MEGABYTE:,.1f} MB"))
     upload.seek(0)
-    return audio().transcription(conversation, upload.filename, upload.mimetype, upload.read())
+    return audio().transcription(
+        conversation,
+        upload.filename,
+        upload.mimetype,
+        upload.read(),
+        lambda: store.current().load(conversation.id, conversation.owner),
+    )
 
 
 def _too_large(how: str) -> str:

@@ -56,16 +56,8 @@ def counted(usage: Any, estimated: bool = False) -> Counts:
 
 
 def of_answer(answer: Answer) -> Counts:
-    """Return the tokens of an answer, with those of the runs that it continues.
-
-    Of one that came without a usage, only its own text can be estimated.
-    """
-    counts = added(counted(usage, answer.usage_estimated) for usage in (*answer.usage_before, answer.usage))
-    if counts != Counts() or not (answer.text or answer.reasoning):
-        return counts
-    reasoning = estimate(answer.reasoning)
-    completion = estimate(answer.text) + reasoning
-    return Counts(None, None, completion, reasoning or None, completion, estimated=True)
+    """Return the tokens of an answer, with those of the runs that it continues."""
+    return added(counted(usage, answer.usage_estimated) for usage in (*answer.usage_before, answer.usage))
 
 
 def total_of(conversation: Conversation) -> Counts:
