@@ -99,9 +99,8 @@ def use() -> Reply:
         return _page(None, notice=str(refusal), typed=request.form.get("model", "")), refusal.status
     own = store.own_conversation(mode)
     with store.current().editing(own.id, own.owner) as conversation:
-        conversation.parameters.pop("model", None)
-        if name:
-            conversation.parameters["model"] = name
+        others = {key: value for key, value in conversation.parameters.items() if key != "model"}
+        conversation.set_parameters(others | ({"model": name} if name else {}))
     target = page_url(own)
     return Response(headers={"HX-Redirect": target}) if wants_fragment() else redirect(target, code=303)
 
