@@ -19,7 +19,7 @@ ALLOWED = {
     "sound": {"llm_errors"},
     "config": set(),
     "conversation": set(),
-    "exchange": {"conversation", "files"},
+    "exchange": {"config", "conversation", "files"},
     "files": {"conversation"},
     "markdown": set(),
     "security": {"config"},
