@@ -138,7 +138,7 @@ def _table(listing: Listing) -> str:
 
 def _answering() -> dict[str, Any]:
     """Return what the lines about the modes show: the visitor's conversations and the models that answer them."""
-    conversations = {mode: store.own_conversation(mode) for mode in PAGES}
+    conversations = {mode: store.peek(mode) for mode in PAGES}
     in_use: dict[Kind, str | None] = {mode: backend().model(own) for mode, own in conversations.items()}
     chosen = conversations["image"].parameters.get("model")
     in_use["image"] = chosen or backend().catalog.for_kind("image")  # A model that chats is no answer to this.
