@@ -237,6 +237,25 @@ def test_an_endpoint_that_is_not_there_is_told(config):
     assert 'class="retry' in page
 
 
+def test_a_password_in_the_endpoints_address_is_nowhere_to_be_seen(config, caplog):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{unused.getsockname()[1]}/v1"
+    with create_app({**config, "OPENAI_BASE_URL": f"http://owner:s3cret@{place}"}).test_client() as client:
+        chat = Chat(client)
+        page = chat.answered("One?")
+        answer_id = re.search(r'id="answer-([\w-]+)"', page).group(1)
+        of_answer = client.get(f"/conversations/{chat.id}/answers/{answer_id}/exchange").text
+        exports = [
+            client.get(f"/conversations/{chat.id}/export/{kind}").text for kind in ("json", "markdown", "notebook")
+        ]
+        models = client.get("/models?now=1").text
+    assert f"No connection to http://{place}: " in page
+    assert f"http://{place}" in of_answer
+    for told in (page, of_answer, models, *exports, caplog.text):
+        assert "s3cret" not in told
+
+
 def test_a_text_that_came_before_a_fault_stays_and_can_be_continued(chat, openai):
     openai.enqueue(Reply([event(chunk("Half an answer")), RESET]))
     page = chat.answered("One?")

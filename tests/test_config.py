@@ -100,3 +100,16 @@ def test_every_setting_is_documented_with_its_default():
         if len(cells) == 5 and cells[1].isupper():
             documented[cells[1]] = cells[2]
     assert documented == {s.name: "not set" if s.default is None else s.default for s in config.SETTINGS}
+
+
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+        ("https://me:pass@host:8443/v1/", "https://host:8443/v1"),
+        ("http://me:p@ss@[::1]:80/v1?key=secret#secret", "http://[::1]:80/v1"),
+        ("", ""),
+    ],
+)
+def test_a_public_address_has_no_user_no_password_and_no_query(url, public):
+    assert config.public_url(url) == public

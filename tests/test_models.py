@@ -404,3 +404,19 @@ def test_an_endpoint_that_lists_models_for_speech_gives_the_page_its_buttons(cha
     chat.client.post("/models/refresh")
     assert 'id="dictation"' in chat.page()
     assert 'class="read-aloud' in chat.answered("One?")
+
+
+def test_another_model_finds_out_anew_what_fits_its_window(chat, use):
+    store = chat.client.application.extensions["store"]
+    with chat.client.session_transaction() as session:
+        owner = session["visitor"]
+    for form, kept in [
+        ({"model": "a"}, ""),
+        ({"model": "a"}, "t"),
+        ({"default": "yes"}, ""),
+        ({"default": "yes"}, "t"),
+    ]:
+        with store.editing(chat.id, owner) as conversation:
+            conversation.sent_from = "t"
+        use(mode="chat", **form)
+        assert store.load(chat.id, owner).sent_from == kept

@@ -1,4 +1,5 @@
 import json
+import re
 import threading
 from pathlib import Path
 from time import time
@@ -183,7 +184,71 @@ def test_two_servers_on_one_host_do_not_take_each_others_visitors(config, tmp_pa
 def test_a_visitor_whose_conversation_is_gone_gets_an_empty_one(chat, app):
     chat.answered("One?")
     app.config["SESSION_CACHELIB"].delete(f"conversation:{chat.id}")
-    assert chat.conversation_id() != chat.id
+    assert "One?" not in chat.page()
+    assert "Two?" in Chat(chat.client).answered("Two?")
+
+
+PATHS = ("/", "/completion", "/images")
+
+
+def id_of(page):
+    return re.search(r"/conversations/([\w-]+)/ask", page).group(1)
+
+
+def test_modes_that_are_opened_at_once_stay_where_they_were(chat, app):
+    cookie = chat.cookie()
+    barrier = threading.Barrier(6)
+    opened = []
+
+    def visit(path):
+        client = app.test_client(use_cookies=False)
+        barrier.wait()
+        opened.append((path, id_of(client.get(path, headers={"Cookie": cookie}).text)))
+
+    threads = [threading.Thread(target=visit, args=(path,)) for path in PATHS * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({opened_id for _, opened_id in opened}) == 3
+    assert {(path, id_of(chat.client.get(path).text)) for path in PATHS} == set(opened)
+
+
+def test_a_first_look_at_a_mode_writes_no_session(chat, app, monkeypatch):
+    written = []
+    records = app.config["SESSION_CACHELIB"]
+    keep = records.set
+    monkeypatch.setattr(
+        records, "set", lambda key, value, timeout=None: written.append(key) or keep(key, value, timeout)
+    )
+    ids = [id_of(chat.client.get(path).text) for path in PATHS]
+    assert written == [f"conversation:{one}" for one in ids[1:]]
+
+
+def test_a_session_that_names_its_conversations_keeps_them(chat, app):
+    own = {"conversation": "old-chat", "completion": "old-completion"}
+    with chat.client.session_transaction() as session:
+        session.update(own)
+        owner = session["visitor"]
+    app.extensions["store"].save(Conversation(owner=owner, id="old-chat", turns=[Turn("One?", answers=[Answer()])]))
+    assert "One?" in chat.page()
+    assert [id_of(chat.client.get(path).text) for path in PATHS[:2]] == ["old-chat", "old-completion"]
+
+
+def test_a_conversation_that_is_only_read_lives_as_long_as_its_session(chat, app, monkeypatch):
+    now = time()
+    monkeypatch.setattr(store, "time", lambda: now)
+    chat.answered("One?")
+    for _ in range(app.config["SESSION_DAYS"] + 5):
+        now += store.DAY + 1
+        assert "One?" in chat.page()
+    now += store.DAY * app.config["SESSION_DAYS"] + 1
+    assert app.config["SESSION_CACHELIB"].get(f"conversation:{chat.id}") is None
+
+
+def test_looking_at_the_models_begins_no_conversation(client, app):
+    assert client.get("/models?now=1").status_code == 200
+    assert list(app.config["SESSION_CACHELIB"].folder.iterdir()) == []
 
 
 def test_a_record_of_version_1_is_read_and_saved_as_the_current_one(conversations):

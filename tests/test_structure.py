@@ -19,7 +19,7 @@ ALLOWED = {
     "sound": {"llm_errors"},
     "config": set(),
     "conversation": set(),
-    "exchange": {"conversation", "files"},
+    "exchange": {"config", "conversation", "files"},
     "files": {"conversation"},
     "markdown": set(),
     "security": {"config"},
@@ -95,7 +95,7 @@ ALLOWED = {
     },
     "snippets": {"exchange"},
     "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
-    "serving": set(),
+    "serving": {"files"},
     "__init__": {
         *("answers", "audio", "backend", "budget", "config", "errors", "files", "security", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "speech", "transfer"),

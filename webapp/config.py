@@ -63,6 +63,12 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def public_url(url: str) -> str:
+    """Return an endpoint's address without what may be secret in it: a user, a password, a query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/") if parts.netloc else ""
+
+
 def _yes_or_no(value: str) -> bool:
     if value not in ("0", "1"):
         raise ValueError("0 or 1")

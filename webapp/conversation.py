@@ -177,6 +177,12 @@ class Conversation(Struct, omit_defaults=True):
         """Return the turn whose answer is being written, if there is one."""
         return next((turn for turn in self.turns if turn.answer.status == "pending"), None)
 
+    def set_parameters(self, values: dict[str, Any]) -> None:
+        """Set what its requests have; where that changes the context window, what fits it is found out anew."""
+        if any(self.parameters.get(name) != values.get(name) for name in ("model", "context_tokens")):
+            self.sent_from = ""
+        self.parameters = values
+
     def turn(self, turn_id: str) -> Turn:
         for turn in self.turns:
             if turn.id == turn_id:

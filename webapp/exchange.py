@@ -5,11 +5,11 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
+from .config import public_url
 from .conversation import Unknown
 from .files import Files
 
@@ -54,9 +54,8 @@ class Exchange(Struct, omit_defaults=True):
 
     @property
     def shown_base_url(self) -> str:
-        """The base URL for everybody to see: without a name and a password, which an owner may have put into it."""
-        parts = urlsplit(self.base_url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+        """The base URL for everybody to see: without what an owner may have put into it for nobody else."""
+        return public_url(self.base_url)
 
 
 def save(

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from time import time
 
 from .conversation import Unknown, new_id
 
@@ -32,6 +33,18 @@ def write_whole(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def older(folder: Path, seconds: float) -> list[Path]:
+    """Return what lies in a folder and was not changed for so long."""
+    return [path for path in folder.iterdir() if _age(path) > seconds]
+
+
+def _age(path: Path) -> float:
+    try:
+        return time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0  # It went meanwhile.
 
 
 class Files:
@@ -69,6 +82,10 @@ class Files:
         """Remove the files of one answer, whose names begin with its id."""
         for path in self.path(conversation_id, answer_id).parent.glob(f"{answer_id}*"):
             path.unlink(missing_ok=True)
+
+    def untouched(self, seconds: float) -> list[str]:
+        """Return the conversations in whose folders nothing was written for so long."""
+        return [path.name for path in older(self.folder, seconds) if NAME.fullmatch(path.name)]
 
     def remove(self, conversation_id: str) -> None:
         """Remove all files of a conversation."""

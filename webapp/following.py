@@ -73,5 +73,6 @@ def read_positions(word: str) -> Positions:
 
 
 def _event(html: str, positions: Positions) -> str:
-    data = "".join(f"data: {line}\n" for line in html.split("\n"))
+    # An event stream has three line ends, and HTML takes each of them for the same one.
+    data = "".join(f"data: {line}\n" for line in re.split("\r\n|\r|\n", html))
     return f"id: {_written(positions)}\n{data}\n"

@@ -17,7 +17,7 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
 from .assembly import Assembly
-from .config import LOOPBACK
+from .config import LOOPBACK, public_url
 from .exchange import Exchange, in_api_order, that_matter
 from .llm_errors import (
     BrokenOff,
@@ -224,14 +224,14 @@ class _Telling:
                 told.args = (self._without_key(str(told)),)
                 return told
             case openai.APITimeoutError() if isinstance(error.__cause__, httpx2.ConnectTimeout):
-                return Unreachable(f"{self.endpoint.base_url} did not accept a connection in time.")
+                return Unreachable(f"{public_url(self.endpoint.base_url)} did not accept a connection in time.")
             case openai.APITimeoutError() | httpx2.TimeoutException():
                 return TimedOut(f"The model was silent for {self.answer_timeout:,.0f} s.")
             case openai.APIConnectionError() if isinstance(error.__cause__, BROKEN):
                 return BrokenOff("The endpoint closed the connection without an answer.")
             case openai.APIConnectionError():
                 reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error.__cause__ or error))
-                return Unreachable(f"No connection to {self.endpoint.base_url}: {reason}")
+                return Unreachable(f"No connection to {public_url(self.endpoint.base_url)}: {reason}")
             case httpx2.TransportError() | OSError():
                 return BrokenOff("The connection to the model broke off in the middle of the answer.")
             case openai.OpenAIError() | httpx2.HTTPError() | httpx2.InvalidURL() | UnicodeError():

@@ -99,9 +99,8 @@ def use() -> Reply:
         return _page(None, notice=str(refusal), typed=request.form.get("model", "")), refusal.status
     own = store.own_conversation(mode)
     with store.current().editing(own.id, own.owner) as conversation:
-        conversation.parameters.pop("model", None)
-        if name:
-            conversation.parameters["model"] = name
+        others = {key: value for key, value in conversation.parameters.items() if key != "model"}
+        conversation.set_parameters(others | ({"model": name} if name else {}))
     target = page_url(own)
     return Response(headers={"HX-Redirect": target}) if wants_fragment() else redirect(target, code=303)
 
@@ -139,7 +138,7 @@ def _table(listing: Listing) -> str:
 
 def _answering() -> dict[str, Any]:
     """Return what the lines about the modes show: the visitor's conversations and the models that answer them."""
-    conversations = {mode: store.own_conversation(mode) for mode in PAGES}
+    conversations = {mode: store.peek(mode) for mode in PAGES}
     in_use: dict[Kind, str | None] = {mode: backend().model(own) for mode, own in conversations.items()}
     chosen = conversations["image"].parameters.get("model")
     in_use["image"] = chosen or backend().catalog.for_kind("image")  # A model that chats is no answer to this.

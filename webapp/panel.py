@@ -1,7 +1,6 @@
 """The panel of a conversation's parameters: what is set for its requests, and to set it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from flask import Blueprint, current_app, redirect, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -14,9 +13,6 @@ from .parameter_table import groups_of
 from .parameters import MAX_FORM_BYTES, read, shown, summary
 
 blueprint = Blueprint("panel", __name__)
-
-# What decides how much of a conversation fits: where one of these changes, it is found out anew.
-WINDOW = ("model", "context_tokens")
 
 
 class TooLong(Refused):
@@ -51,7 +47,7 @@ def save(conversation_id: str) -> Response | str | tuple[str, int]:
         template = "_parameters.html" if fragment else "parameters.html"
         return _form(template, conversation, request.form, errors), 422
     with store.current().editing(conversation_id, conversation.owner) as conversation:
-        _set(conversation, values)
+        conversation.set_parameters(values)
     if fragment:
         return render_template("_parameters_saved.html", conversation=conversation)
     return redirect(page_url(conversation), code=303)
@@ -63,12 +59,6 @@ def _typed() -> Mapping[str, str]:
         return request.form
     except RequestEntityTooLarge:
         raise TooLong from None
-
-
-def _set(conversation: Conversation, values: dict[str, Any]) -> None:
-    if any(conversation.parameters.get(name) != values.get(name) for name in WINDOW):
-        conversation.sent_from = ""
-    conversation.parameters = values
 
 
 def _form(

@@ -1,5 +1,6 @@
 """Serving with gunicorn and gevent: one process of many greenlets, and an orderly end."""
 
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -13,6 +14,10 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.ggevent import GeventWorker
+
+from .files import older
+
+log = logging.getLogger(__name__)
 
 DAY = 86_400
 GRACE = 8  # seconds for what still runs when the server is told to stop
@@ -95,8 +100,31 @@ def _in_a_thread(function: Callable[..., None], *arguments: Any) -> None:
 def _sweep(app: Flask) -> None:
     """Remove once a day what nobody has used for SESSION_DAYS."""
     while True:
-        app.extensions["store"].records.remove_expired()
+        sweep(app)
         sleep(DAY)
+
+
+def sweep(app: Flask) -> None:
+    """Remove the records whose time is over, then what belonged to them. What fails is tried again the next day."""
+    for part in (app.extensions["store"].records.remove_expired, lambda: _remove_files(app), lambda: _remove_logs(app)):
+        try:
+            part()
+        except Exception:
+            log.exception("Not everything that is out of date could be removed from the data folder.")
+
+
+def _remove_files(app: Flask) -> None:
+    # A younger folder may be one whose conversation was begun a moment ago.
+    for conversation_id in app.extensions["files"].untouched(DAY):
+        sleep(0)  # Let requests go first.
+        app.extensions["store"].remove_if_gone(conversation_id, app.extensions["files"].remove)
+
+
+def _remove_logs(app: Flask) -> None:
+    """Remove the logs of answers that broke off and that nobody came back for."""
+    for path in older(app.config["DATA_DIR"] / "answers", app.config["SESSION_DAYS"] * DAY):
+        if path.suffix == ".log":
+            path.unlink(missing_ok=True)
 
 
 class _Lifeline:

@@ -34,6 +34,7 @@ from .files import write_whole
 log = logging.getLogger(__name__)
 
 DAY = 86_400
+GONE = "That conversation is not here any more. Reload the page to go on with the one that is."
 
 
 class FolderTaken(Exception):
@@ -70,9 +71,26 @@ class RecordFiles(BaseCache):
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         """Write a record that lives `timeout` seconds, or for the folder's lifetime."""
-        expiry = int(time()) + int(self.lifetime if timeout is None else timeout)
-        self.off_loop(write_whole, self._path(key), b"%d\n" % expiry + msgspec.json.encode(value))
+        self._write(key, msgspec.json.encode(value), int(self.lifetime if timeout is None else timeout))
         return True
+
+    def _write(self, key: str, value: bytes, lifetime: int) -> None:
+        self.off_loop(write_whole, self._path(key), b"%d\n" % (int(time()) + lifetime) + value)
+
+    def renew(self, key: str) -> None:
+        """Let a record's lifetime begin anew, once a day. Raises OSError."""
+        try:
+            expiry, _, value = self._path(key).read_bytes().partition(b"\n")
+            left = int(expiry) - time()
+        except (FileNotFoundError, ValueError):
+            return  # Gone, or damaged: whoever reads it says so.
+        if 0 < left < self.lifetime - DAY:
+            self._write(key, value, self.lifetime)
+
+    def has(self, key: str) -> bool:
+        """Tell whether there is a record, be it one that was set aside."""
+        path = self._path(key)
+        return path.exists() or any(self.folder.glob(f"{path.name}.*"))
 
     def delete(self, key: str) -> bool:
         self._path(key).unlink(missing_ok=True)
@@ -117,9 +135,16 @@ class Store:
 
     def load(self, conversation_id: str, owner: str) -> Conversation:
         """Return a conversation as it is now. Raises Unknown, for somebody else's as for none at all."""
-        conversation = self._read(conversation_id)
-        if conversation is None or conversation.owner != owner:
-            raise Unknown("That conversation is not here any more. Reload the page to go on with the one that is.")
+        if (conversation := self._loaded(conversation_id, owner)) is None:
+            raise Unknown(GONE)
+        return conversation
+
+    def _loaded(self, conversation_id: str, owner: str) -> Conversation | None:
+        """Return a conversation, or None where there is none; somebody else's raises Unknown."""
+        if (conversation := self._read(conversation_id)) is None:
+            return None
+        if conversation.owner != owner:
+            raise Unknown(GONE)
         if conversation.version > FORMAT_VERSION:
             raise Refused("This conversation was written by a newer Parley. Start that one to go on with it.")
         return conversation
@@ -137,6 +162,15 @@ class Store:
         conversation.version = FORMAT_VERSION
         self.records.set(_key(conversation.id), conversation)
 
+    def open(self, conversation_id: str, owner: str, mode: Mode) -> Conversation:
+        """Return a conversation and let its lifetime begin anew; where there is none, begin an empty one."""
+        with self._lock(conversation_id):
+            self.records.renew(_key(conversation_id))
+            if (conversation := self._loaded(conversation_id, owner)) is None:
+                conversation = Conversation(owner=owner, id=conversation_id, mode=mode)
+                self.save(conversation)
+            return conversation
+
     @contextmanager
     def editing(self, conversation_id: str, owner: str) -> Iterator[Conversation]:
         """Open a conversation for a change, alone; it is saved at the end, unless an exception passes."""
@@ -144,6 +178,12 @@ class Store:
             conversation = self.load(conversation_id, owner)
             yield conversation
             self.save(conversation)
+
+    def remove_if_gone(self, conversation_id: str, remove: Callable[[str], None]) -> None:
+        """Call `remove` with a conversation's id if its record is gone, while nobody can begin it anew."""
+        with self._lock(conversation_id):
+            if not self.records.has(_key(conversation_id)):
+                remove(conversation_id)
 
     @contextmanager
     def _lock(self, conversation_id: str) -> Iterator[None]:
@@ -209,18 +249,31 @@ def visitor() -> str:
 
 
 def own_conversation(mode: Mode = "chat") -> Conversation:
-    """Return the visitor's conversation of a mode; who has none yet, gets a session and an empty one."""
-    key = "conversation" if mode == "chat" else mode
+    """Return the visitor's conversation of a mode, an empty one where there is none; who has no session gets one."""
     owner = visitor()
-    if owner and key in session:
-        try:
-            return current().load(session[key], owner)
-        except Unknown:
-            pass  # Its record is gone: begin a new one.
-    conversation = Conversation(owner=owner or new_id(), mode=mode)
-    current().save(conversation)
-    session.update({"visitor": conversation.owner, key: conversation.id, "seen": time()})
-    return conversation
+    if not owner:
+        owner = new_id()
+        session.update({"visitor": owner, "seen": time()})
+    return current().open(_own_id(owner, mode), owner, mode)
+
+
+def peek(mode: Mode) -> Conversation:
+    """Return the visitor's conversation of a mode, or an empty one that is kept nowhere."""
+    owner = visitor()
+    try:
+        return current().load(_own_id(owner, mode), owner)
+    except Unknown:
+        return Conversation(owner=owner, mode=mode)
+
+
+def _own_id(owner: str, mode: Mode) -> str:
+    """Return the id of a visitor's conversation of a mode: the one that an older session names, or else of all time.
+
+    What is known from the start need not be written into the session, where two requests at once, each
+    with its own snapshot, would lose one of two ids. Who does not know the owner's id cannot guess it.
+    """
+    key = "conversation" if mode == "chat" else mode
+    return str(session.get(key) or sha256(f"{owner}:{mode}".encode()).hexdigest()[:32])
 
 
 _held: dict[Path, int] = {}
