@@ -33,9 +33,9 @@ def exported(conversation):
     return to_json(conversation, SENDING, lambda answer_id: [])
 
 
-def zipped(**files):
+def zipped(compression=zipfile.ZIP_DEFLATED, **files):
     archive = BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(archive, "w", compression) as file:
         for name, content in files.items():
             file.writestr(name.replace("__", "/").replace("_", "-") + ".json", content)
     return archive.getvalue()
@@ -275,6 +275,19 @@ def test_a_file_that_is_too_large_is_refused_also_when_it_was_packed_small():
     assert len(bomb) < 10_000
     with pytest.raises(TooLarge, match="Unpacked"):
         read(bomb, LIMIT)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_that_would_unpack_all_at_once_is_not_unpacked(compression, monkeypatch):
+    bomb = zipped(compression, conversations="[" + " " * 5_000_000)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *arguments: pytest.fail("It is being unpacked."))
+    with pytest.raises(BadImport, match="ordinary zip"):
+        read(bomb, LIMIT)
+
+
+def test_an_archive_that_is_not_compressed_is_read():
+    (candidate,) = read(zipped(zipfile.ZIP_STORED, conversations=json.dumps(MESSAGES)), LIMIT).candidates
+    assert len(candidate.turns) == 2
 
 
 def test_other_encodings_are_read():

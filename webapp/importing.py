@@ -5,6 +5,7 @@ import re
 import zipfile
 from collections import Counter
 from io import BytesIO
+from operator import attrgetter
 from time import sleep
 from typing import Any, NamedTuple
 
@@ -29,6 +30,9 @@ from .foreign import chatgpt, message_list, open_webui
 
 # A long history comes in several files of one archive.
 IN_ARCHIVE = re.compile(r"(?:.*/)?conversations(?:-[0-9]{1,6})?\.json")
+# Of these, zipfile unpacks no more than was asked for; of the others all that a few bytes may stand for, at once.
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+AT_ONCE = 2**20  # bytes
 UNKNOWN = (
     "This is JSON, but nothing that Parley can import. It takes Parley's own export, those of ChatGPT "
     "(conversations.json, or the whole .zip) and Open WebUI, and a list of messages as the API takes it."
@@ -75,22 +79,35 @@ def _documents(content: bytes, limit: int) -> list[bytes]:
 
 
 def _unpacked(archive: zipfile.ZipFile, limit: int) -> list[bytes]:
-    names = sorted(name for name in archive.namelist() if IN_ARCHIVE.fullmatch(name))
-    if not names:
+    members = sorted((one for one in archive.infolist() if IN_ARCHIVE.fullmatch(one.filename)), key=attrgetter("filename"))
+    if not members:
         raise BadImport("There is no conversations.json in this archive, as ChatGPT's export has one.")
     documents: list[bytes] = []
     left = limit
-    for name in names:
-        # What an archive says of its sizes may be a lie.
-        with archive.open(name) as file:
-            documents.append(file.read(left + 1))
-        left -= len(documents[-1])
-        if left < 0:
-            raise TooLarge(
-                f"Unpacked, the conversations in this archive are larger than {limit // 2**20:,} MB. The owner "
-                "of this server can raise MAX_IMPORT_MB."
+    for member in members:
+        if member.compress_type not in BOUNDED:
+            raise BadImport(
+                f"{member.filename} is compressed in a way that Parley does not unpack. Pack it anew as an ordinary "
+                "zip (deflate), or send the unpacked conversations.json."
             )
+        documents.append(_member(archive, member, left))
+        left -= len(documents[-1])
     return documents
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:
+    """Return one file of an archive. Raises TooLarge beyond `limit` bytes: what it says of its size may be a lie."""
+    content = bytearray()
+    with archive.open(member) as file:
+        while piece := file.read(AT_ONCE):
+            content += piece
+            if len(content) > limit:
+                raise TooLarge(
+                    "Unpacked, the conversations in this archive are larger than the server takes. Its owner can raise "
+                    "MAX_IMPORT_MB."
+                )
+            sleep(0)  # Let others go first.
+    return bytes(content)
 
 
 def _decoded(document: bytes) -> Any:
