@@ -77,7 +77,7 @@ ALLOWED = {
     "panel": {"chat", "conversation", "parameter_table", "parameters", "store"},
     "chat": {"answers", "backend", "conversation", "following", "markdown", "pictures", "request", "store", "__init__"},
     "export": {"conversation", "exchange", "__init__"},
-    "notebook": {"conversation", "export"},
+    "notebook": {"conversation", "export", "python_text"},
     "candidate": {"conversation"},
     "foreign": {"candidate", "conversation"},
     "importing": {"candidate", "conversation", "export", "foreign"},
@@ -89,11 +89,13 @@ ALLOWED = {
         "export",
         "files",
         "importing",
+        "llm",
         "notebook",
         "parameters",
         "store",
     },
-    "snippets": {"exchange"},
+    "python_text": {"exchange"},
+    "snippets": {"exchange", "python_text"},
     "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
     "serving": set(),
     "__init__": {
@@ -127,7 +129,7 @@ WITHOUT_FLASK = (
     "kinds",
 )
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
-WITHOUT_FLASK += ("export", "notebook", "candidate", "foreign", "importing")
+WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "foreign", "importing")
 
 
 def imports(module):

@@ -95,6 +95,9 @@ def test_the_json_holds_what_was_sent_and_came_back(chat, app, openai):
     app.extensions["files"].write(chat.id, name, msgspec.json.encode([exchange]))
     (kept,) = json.loads(export(chat, "json").data)["turns"][0]["answers"][0]["exchanges"]
     assert kept["reply"] == {"id": "7"} and kept["request"] == {"model": "m"}
+    app.extensions["files"].write(chat.id, name, b'[{"base_url": "", "path": "/", "request": {"user": "\\ud83d"}}]')
+    (kept,) = json.loads(export(chat, "json").data)["turns"][0]["answers"][0]["exchanges"]
+    assert kept["request"] == {"user": "\ud83d"}
     app.extensions["files"].write(chat.id, name, b"broken")
     assert "exchanges" not in json.loads(export(chat, "json").data)["turns"][0]["answers"][0]
 

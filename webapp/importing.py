@@ -79,12 +79,12 @@ def _documents(content: bytes, limit: int) -> list[bytes]:
 
 
 def _unpacked(archive: zipfile.ZipFile, limit: int) -> list[bytes]:
-    members = sorted((one for one in archive.infolist() if IN_ARCHIVE.fullmatch(one.filename)), key=attrgetter("filename"))
+    members = [one for one in archive.infolist() if IN_ARCHIVE.fullmatch(one.filename)]
     if not members:
         raise BadImport("There is no conversations.json in this archive, as ChatGPT's export has one.")
     documents: list[bytes] = []
     left = limit
-    for member in members:
+    for member in sorted(members, key=attrgetter("filename")):
         if member.compress_type not in BOUNDED:
             raise BadImport(
                 f"{member.filename} is compressed in a way that Parley does not unpack. Pack it anew as an ordinary "

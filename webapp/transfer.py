@@ -1,9 +1,9 @@
 """Taking a conversation along as a file, and bringing one in."""
 
-import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from io import BytesIO
 from typing import Any, cast
 
@@ -14,17 +14,16 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from . import store
 from .candidate import KINDS, BadImport, Candidate, TooLarge, add, counted
-from .chat import answers, backend, opened, page_url, wants_fragment
+from .chat import answers, backend, opened, page_url, path_of, wants_fragment
 from .conversation import ID, Conversation, Refused, Unknown, new_id
-from .exchange import Exchange, exchanges_file
+from .exchange import load
 from .export import Sending, filename, to_json, to_markdown
 from .files import Files
 from .importing import read
+from .llm import known_parameters
 from .notebook import to_notebook
 from .parameters import read as read_fields
 from .parameters import request_fields, shown
-
-log = logging.getLogger(__name__)
 
 blueprint = Blueprint("transfer", __name__)
 
@@ -52,9 +51,11 @@ def download(conversation_id: str, kind: str) -> Response:
     if kind == "markdown":
         content, ending, mimetype = to_markdown(conversation, sending).encode(), "md", "text/markdown"
     elif kind == "json":
-        content, ending, mimetype = to_json(conversation, sending, _exchanges(conversation)), "json", "application/json"
+        exchanges = partial(load, files(), conversation.id)
+        content, ending, mimetype = to_json(conversation, sending, exchanges), "json", "application/json"
     elif kind == "notebook":
-        content, ending, mimetype = to_notebook(conversation, sending), "ipynb", "application/x-ipynb+json"
+        known = known_parameters(path_of(conversation))
+        content, ending, mimetype = to_notebook(conversation, sending, known), "ipynb", "application/x-ipynb+json"
     else:
         abort(404)
     name = filename(conversation, ending)
@@ -199,20 +200,6 @@ def _sending(conversation: Conversation) -> Sending:
 
 def _last_model(conversation: Conversation) -> str:
     return next((turn.answer.model for turn in reversed(conversation.turns) if turn.answer.model), "")
-
-
-def _exchanges(conversation: Conversation) -> Callable[[str], list[Exchange]]:
-    def exchanges(answer_id: str) -> list[Exchange]:
-        try:
-            content = files().read(conversation.id, exchanges_file(answer_id))
-            return msgspec.json.decode(content, type=list[Exchange])
-        except Unknown:
-            return []
-        except ValueError as error:
-            log.warning("The exchanges of an answer cannot be read, and are not exported: %s", error)
-            return []
-
-    return exchanges
 
 
 # What is imported
