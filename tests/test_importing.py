@@ -220,6 +220,40 @@ def test_what_could_not_be_ours_is_mended(given, name, expected):
     assert getattr(only(changed(**given)).turns[0].answer, name) == expected
 
 
+def test_images_and_exchanges_that_stay_behind_are_counted():
+    document = changed(
+        pictures=[{"file": "a-1.png"}, {"file": "a-2.png"}, {"url": "https://example.com/1.png"}],
+        exchanges=[{"base_url": "", "path": "/chat/completions", "request": {}}],
+    )
+    candidate = only(document)
+    assert len(candidate.turns[0].answer.pictures) == 1
+    assert counted(Counter(candidate.skipped)) == ["2 images, which the file does not hold", "1 request with its reply"]
+
+
+def test_a_question_without_text_says_so_and_keeps_its_answer():
+    document = changed(text="Yes.")
+    document["turns"][0]["question"] = " \n"
+    assert said(only(document)) == [("(no text)", "Yes.")]
+    image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+    answers = [{"role": "assistant", "content": text} for text in ("Hi.", "A cat.")]
+    hello = {"role": "user", "content": "Hello"}
+    assert said(only([hello, answers[0], image, answers[1]])) == [("Hello", "Hi."), ("(no text)", "A cat.")]
+    webui = [hello, answers[0], {"role": "user", "content": "", "files": [{"id": "1"}]}, answers[1]]
+    assert said(only([{"chat": {"messages": webui}}])) == [("Hello", "Hi."), ("(no text)", "A cat.")]
+    picture = message("user", {"content_type": "image_asset_pointer"})
+    nodes = {
+        "1": {"message": picture},
+        "2": {"parent": "1", "message": message("assistant", "A cat.")},
+    }
+    assert said(only({"mapping": nodes, "current_node": "2"})) == [("(no text)", "A cat.")]
+
+
+@pytest.mark.parametrize("blank", ["", " ", " \n\t"])
+def test_a_blank_message_is_none(blank):
+    document = [{"role": "user", "content": "Hello"}, {"role": "user", "content": blank}]
+    assert said(only(document)) == [("Hello", "")]
+
+
 def test_a_turn_without_answers_gets_one_that_is_empty():
     document = changed()
     del document["turns"][0]["answers"]

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from .candidate import (
     LATEST,
+    NO_TEXT,
     BadImport,
     Candidate,
     TooLarge,
@@ -167,34 +168,38 @@ def _own(document: dict[str, Any]) -> Candidate:
     if not isinstance(version, int) or version > FORMAT:
         raise BadImport("This conversation was exported by a newer Parley. Import it with that one.")
     document = cleaned(document)
-    document["turns"] = [_without_ids(turn) for turn in sequence(document.get("turns"))]
+    skipped: Counter[str] = Counter()
+    document["turns"] = [_without_ids(turn, skipped) for turn in sequence(document.get("turns"))]
     try:
         record = msgspec.convert(document, _Record)
     except msgspec.ValidationError as error:
         raise BadImport(f"This was exported by Parley, but part of it was changed and does not fit: {error}.") from None
     for turn in record.turns:
-        _mend(turn)
+        _mend(turn, skipped)
     created = moment(document.get("created")) or 0.0
     title = one_line(document.get("title"))
-    return Candidate(title, record.mode, created, record.turns, mapping(document.get("parameters")))
+    return Candidate(title, record.mode, created, record.turns, mapping(document.get("parameters")), dict(+skipped))
 
 
-def _without_ids(turn: Any) -> Any:
+def _without_ids(turn: Any, skipped: Counter[str]) -> Any:
     """Return a turn's record without ids, so that it gets new ones, and without its exchanges."""
     if not isinstance(turn, dict):
         return turn
     record = {name: value for name, value in turn.items() if name != "id"}
+    answers = sequence(turn.get("answers"))
+    skipped["exchange"] += sum(len(sequence(mapping(answer).get("exchanges"))) for answer in answers)
     record["answers"] = [
         {name: value for name, value in answer.items() if name not in ("id", "exchanges")}
         if isinstance(answer, dict)
         else answer
-        for answer in sequence(turn.get("answers"))
+        for answer in answers
     ]
     return record
 
 
-def _mend(turn: Turn) -> None:
+def _mend(turn: Turn, skipped: Counter[str]) -> None:
     """Make of a turn that has the right types one that could be ours."""
+    turn.question = turn.question if turn.question.strip() else NO_TEXT
     turn.answers = turn.answers or [Answer(status="stopped")]
     for answer in turn.answers:
         if answer.status == "pending":
@@ -205,11 +210,13 @@ def _mend(turn: Turn) -> None:
         answer.kept = answer.kept if 0 <= answer.kept < len(answer.choices) else 0
         answer.usage = _usage(answer.usage) if answer.usage else None
         # The files of pictures did not come along, and only addresses of the web are led to.
+        pictures = len(answer.pictures)
         answer.pictures = [
             Picture(url=one.url, revised_prompt=one.revised_prompt)
             for one in answer.pictures
             if re.match("https?://", one.url)
         ]
+        skipped["picture"] += pictures - len(answer.pictures)
         if answer.failure and not 0 <= (answer.failure.retry_after or 0) < LATEST:
             answer.failure.retry_after = None
 
