@@ -81,9 +81,11 @@ ALLOWED = {
     "candidate": {"conversation"},
     "foreign": {"candidate", "conversation"},
     "importing": {"candidate", "conversation", "export", "foreign"},
+    "choices": {"candidate", "conversation", "files"},
     "transfer": {
         "candidate",
         "chat",
+        "choices",
         "conversation",
         "exchange",
         "export",
@@ -129,7 +131,7 @@ WITHOUT_FLASK = (
     "kinds",
 )
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
-WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "foreign", "importing")
+WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 
 
 def imports(module):
