@@ -1,5 +1,4 @@
 import ast
-import inspect
 import json
 
 import nbformat
@@ -8,14 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
-from openai.resources.chat.completions import Completions as ChatCompletions
-from openai.resources.completions import Completions
-from openai.resources.images import Images
 
 from webapp.conversation import Answer, Conversation, Failure, Picture, Turn
 from webapp.exchange import Exchange
 from webapp.export import Sending, filename, messages, to_json, to_markdown
-from webapp.notebook import ARGUMENTS, literal, to_notebook
+from webapp.llm import known_parameters
+from webapp.notebook import to_notebook
+from webapp.request import PATHS
 
 from .openai_server import Reply
 
@@ -59,9 +57,23 @@ SENT = [
 # JSON
 
 
-def test_messages_are_what_the_next_question_would_send():
+def test_messages_are_the_history_that_is_not_left_out():
     assert messages(TALK, "Be brief.") == SENT
     assert messages(TALK, "") == SENT[1:]
+
+
+def test_messages_are_the_whole_history_also_where_the_window_is_too_small_for_it():
+    small = conversation(*TALK.turns, sent_from=TALK.turns[-1].id)
+    document = json.loads(to_json(small, SENDING, no_exchanges))
+    assert document["messages"] == SENT
+    assert "whole history" in document["parley"]["note"] and "context window" in document["parley"]["note"]
+    assert "as it would be sent" not in notebook(small, SENDING).cells[0].source
+
+
+def test_half_a_character_in_a_reply_does_not_spoil_the_file():
+    exchange = Exchange("https://api.example.com/v1", "/chat/completions", {}, 200, reply={"id": "\ud83d"})
+    content = to_json(TALK, SENDING, lambda answer_id: [exchange])
+    assert json.loads(content)["turns"][0]["answers"][0]["exchanges"][0]["reply"] == {"id": "\ud83d"}
 
 
 def test_the_json_has_everything_but_the_owner():
@@ -183,14 +195,15 @@ def test_an_empty_conversation_has_a_name_and_files():
     assert filename(empty, "md") == "1970-01-01-Conversation.md"
     assert to_markdown(empty, SENDING).startswith("# Conversation\n")
     assert json.loads(to_json(empty, SENDING, no_exchanges))["turns"] == []
-    nbformat.validate(nbformat.reads(to_notebook(empty, SENDING).decode(), 4))
+    nbformat.validate(nbformat.reads(to_notebook(empty, SENDING, set()).decode(), 4))
 
 
 # The notebook
 
 
-def notebook(*arguments):
-    book = nbformat.reads(to_notebook(*arguments).decode(), as_version=4)
+def notebook(talk, sending, known=None):
+    known = known_parameters(PATHS[talk.mode]) if known is None else known
+    book = nbformat.reads(to_notebook(talk, sending, known).decode(), as_version=4)
     nbformat.validate(book)
     return book
 
@@ -225,14 +238,10 @@ def test_the_notebook_names_the_endpoint_and_no_key():
     assert "client = OpenAI()\n" in local and "Name an endpoint" in local
 
 
-RESOURCES = {"chat": ChatCompletions, "completion": Completions, "image": Images}
-
-
-@pytest.mark.parametrize("mode", RESOURCES)
-def test_the_package_takes_every_argument_that_is_passed_as_one(mode):
-    resource = RESOURCES[mode]
-    call = resource.generate if mode == "image" else resource.create
-    assert set(inspect.signature(call).parameters) >= ARGUMENTS[mode]
+def test_what_the_package_does_not_know_goes_into_the_extra_body():
+    fields = {"temperature": 0.5, "min_p": 0.1, "stream": True}
+    source = notebook(TALK, SENDING._replace(fields=fields), {"temperature"}).cells[1].source
+    assert '    temperature=0.5,\n    extra_body={"min_p": 0.1},\n)' in source
 
 
 def replies(text):
@@ -313,7 +322,7 @@ QUESTIONS = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_
 @given(QUESTIONS, st.dictionaries(st.text(max_size=5), st.recursive(st.booleans() | QUESTIONS | st.none(), st.lists)))
 def test_any_text_is_correct_python(question, extra):
     talk = conversation(turn(question, question, left_out=True))
-    book = json.loads(to_notebook(talk, SENDING._replace(system_prompt=question, fields={"extra field": extra})))
+    book = json.loads(to_notebook(talk, SENDING._replace(system_prompt=question, fields={"extra field": extra}), set()))
     sources = ["".join(cell["source"]) for cell in book["cells"]]
     for source in sources:
         # IPython gives some lines a meaning of their own; none of ours may have one.
@@ -323,21 +332,3 @@ def test_any_text_is_correct_python(question, extra):
     assert ast.literal_eval(values["question"]) == question
     assert ast.literal_eval(values["reply"].keywords[-1].value) == {"extra field": extra}
     assert ast.literal_eval(values["messages"]) == messages(talk, question)
-
-
-@settings(deadline=None)
-@given(
-    st.recursive(st.integers() | st.booleans() | st.text(), lambda one: st.lists(one) | st.dictionaries(st.text(), one))
-)
-def test_literals_are_read_back_as_they_were(value):
-    assert ast.literal_eval(literal(value)) == value
-
-
-def test_chinese_stays_readable_and_what_cannot_be_seen_is_escaped():
-    assert literal("\u3000中文，“引号”👩\u200d💻") == '"\u3000中文，“引号”👩\u200d💻"'
-    assert literal("a\u202eb\x7f") == '"a\\U0000202eb\\U0000007f"'
-
-
-def test_a_long_answer_is_source_that_python_takes():
-    text = "a line\n" * 50_000
-    assert ast.literal_eval(literal(text)) == text

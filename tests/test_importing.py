@@ -33,9 +33,9 @@ def exported(conversation):
     return to_json(conversation, SENDING, lambda answer_id: [])
 
 
-def zipped(**files):
+def zipped(compression=zipfile.ZIP_DEFLATED, **files):
     archive = BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(archive, "w", compression) as file:
         for name, content in files.items():
             file.writestr(name.replace("__", "/").replace("_", "-") + ".json", content)
     return archive.getvalue()
@@ -220,6 +220,40 @@ def test_what_could_not_be_ours_is_mended(given, name, expected):
     assert getattr(only(changed(**given)).turns[0].answer, name) == expected
 
 
+def test_images_and_exchanges_that_stay_behind_are_counted():
+    document = changed(
+        pictures=[{"file": "a-1.png"}, {"file": "a-2.png"}, {"url": "https://example.com/1.png"}],
+        exchanges=[{"base_url": "", "path": "/chat/completions", "request": {}}],
+    )
+    candidate = only(document)
+    assert len(candidate.turns[0].answer.pictures) == 1
+    assert counted(Counter(candidate.skipped)) == ["2 images, which the file does not hold", "1 request with its reply"]
+
+
+def test_a_question_without_text_says_so_and_keeps_its_answer():
+    document = changed(text="Yes.")
+    document["turns"][0]["question"] = " \n"
+    assert said(only(document)) == [("(no text)", "Yes.")]
+    image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+    answers = [{"role": "assistant", "content": text} for text in ("Hi.", "A cat.")]
+    hello = {"role": "user", "content": "Hello"}
+    assert said(only([hello, answers[0], image, answers[1]])) == [("Hello", "Hi."), ("(no text)", "A cat.")]
+    webui = [hello, answers[0], {"role": "user", "content": "", "files": [{"id": "1"}]}, answers[1]]
+    assert said(only([{"chat": {"messages": webui}}])) == [("Hello", "Hi."), ("(no text)", "A cat.")]
+    picture = message("user", {"content_type": "image_asset_pointer"})
+    nodes = {
+        "1": {"message": picture},
+        "2": {"parent": "1", "message": message("assistant", "A cat.")},
+    }
+    assert said(only({"mapping": nodes, "current_node": "2"})) == [("(no text)", "A cat.")]
+
+
+@pytest.mark.parametrize("blank", ["", " ", " \n\t"])
+def test_a_blank_message_is_none(blank):
+    document = [{"role": "user", "content": "Hello"}, {"role": "user", "content": blank}]
+    assert said(only(document)) == [("Hello", "")]
+
+
 def test_a_turn_without_answers_gets_one_that_is_empty():
     document = changed()
     del document["turns"][0]["answers"]
@@ -275,6 +309,19 @@ def test_a_file_that_is_too_large_is_refused_also_when_it_was_packed_small():
     assert len(bomb) < 10_000
     with pytest.raises(TooLarge, match="Unpacked"):
         read(bomb, LIMIT)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_that_would_unpack_all_at_once_is_not_unpacked(compression, monkeypatch):
+    bomb = zipped(compression, conversations="[" + " " * 5_000_000)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *arguments: pytest.fail("It is being unpacked."))
+    with pytest.raises(BadImport, match="ordinary zip"):
+        read(bomb, LIMIT)
+
+
+def test_an_archive_that_is_not_compressed_is_read():
+    (candidate,) = read(zipped(zipfile.ZIP_STORED, conversations=json.dumps(MESSAGES)), LIMIT).candidates
+    assert len(candidate.turns) == 2
 
 
 def test_other_encodings_are_read():

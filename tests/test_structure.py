@@ -77,23 +77,27 @@ ALLOWED = {
     "panel": {"chat", "conversation", "parameter_table", "parameters", "store"},
     "chat": {"answers", "backend", "conversation", "following", "markdown", "pictures", "request", "store", "__init__"},
     "export": {"conversation", "exchange", "__init__"},
-    "notebook": {"conversation", "export"},
+    "notebook": {"conversation", "export", "python_text"},
     "candidate": {"conversation"},
     "foreign": {"candidate", "conversation"},
     "importing": {"candidate", "conversation", "export", "foreign"},
+    "choices": {"candidate", "conversation", "files"},
     "transfer": {
         "candidate",
         "chat",
+        "choices",
         "conversation",
         "exchange",
         "export",
         "files",
         "importing",
+        "llm",
         "notebook",
         "parameters",
         "store",
     },
-    "snippets": {"exchange"},
+    "python_text": {"exchange"},
+    "snippets": {"exchange", "python_text"},
     "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
     "serving": {"files"},
     "__init__": {
@@ -127,7 +131,7 @@ WITHOUT_FLASK = (
     "kinds",
 )
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
-WITHOUT_FLASK += ("export", "notebook", "candidate", "foreign", "importing")
+WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 
 
 def imports(module):

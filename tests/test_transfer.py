@@ -1,7 +1,9 @@
 import json
+import os
 import re
 from io import BytesIO
 from pathlib import Path
+from time import time
 
 import msgspec
 import nbformat
@@ -12,7 +14,7 @@ from werkzeug.test import encode_multipart
 
 from webapp.exchange import Exchange
 
-from .conftest import statuses, texts
+from .conftest import Chat, statuses, texts
 from .openai_server import SILENCE, Reply, chunk, event
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -95,6 +97,9 @@ def test_the_json_holds_what_was_sent_and_came_back(chat, app, openai):
     app.extensions["files"].write(chat.id, name, msgspec.json.encode([exchange]))
     (kept,) = json.loads(export(chat, "json").data)["turns"][0]["answers"][0]["exchanges"]
     assert kept["reply"] == {"id": "7"} and kept["request"] == {"model": "m"}
+    app.extensions["files"].write(chat.id, name, b'[{"base_url": "", "path": "/", "request": {"user": "\\ud83d"}}]')
+    (kept,) = json.loads(export(chat, "json").data)["turns"][0]["answers"][0]["exchanges"]
+    assert kept["request"] == {"user": "\ud83d"}
     app.extensions["files"].write(chat.id, name, b"broken")
     assert "exchanges" not in json.loads(export(chat, "json").data)["turns"][0]["answers"][0]
 
@@ -219,6 +224,24 @@ def test_of_several_conversations_one_is_chosen(chat):
     assert len(questions(chat.page())) == 2
     assert chat.client.get(choices).status_code == 404
     assert "imported already" in chat.client.post(path, data={"choice": "1"}).text
+
+
+def test_what_nobody_chose_is_removed_after_an_hour(chat, app):
+    kept = app.extensions["files"].folder / chat.id / "import-one.json"
+    for remove in (lambda: export(chat), lambda: other_import(app)):
+        send(chat, CHATGPT, **{"import": "one"})
+        export(chat)
+        assert kept.exists()
+        os.utime(kept, (0, time() - 3700))
+        remove()
+        assert not kept.exists()
+    assert "Send it again" in chat.client.post(f"/conversations/{chat.id}/import/one", data={"choice": "0"}).text
+
+
+def other_import(app):
+    """Import several conversations into somebody else's."""
+    other = Chat(app.test_client())
+    send(other, CHATGPT)
 
 
 def test_only_the_last_files_choices_are_kept(chat, app):

@@ -27,11 +27,16 @@ KINDS = {
     "hidden": ("hidden message", "hidden messages"),
     "version": ("message of another version", "messages of other versions (edited questions, other answers)"),
     "attachment": ("attachment", "attachments (images, audio, files)"),
+    "picture": ("image, which the file does not hold", "images, which the file does not hold"),
+    "exchange": ("request with its reply", "requests with their replies"),
     "orphan": ("answer without a question", "answers without a question"),
     "unknown": ("entry of an unknown kind", "entries of an unknown kind"),
     "empty": ("conversation without messages", "conversations without messages"),
     "parameters": ("parameter or system prompt of the file", "parameters and system prompts of the file"),
 }
+
+# The question where there was an image or a file and no text: its answer has to belong to one.
+NO_TEXT = "(no text)"
 
 
 class BadImport(Refused):

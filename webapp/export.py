@@ -1,6 +1,5 @@
 """A conversation as a file to take along: as JSON and as a readable transcript, and what the file is called."""
 
-import json
 import re
 import unicodedata
 from collections.abc import Callable
@@ -12,12 +11,14 @@ import msgspec
 
 from . import __version__
 from .conversation import Answer, Conversation, Message, Picture, Turn
-from .exchange import Exchange
+from .exchange import Exchange, pretty
 
 FORMAT = 1  # of the JSON; a later one that this version could not read gets a higher number
 NOTE = (
-    "messages is what would be sent with the next question. turns is the whole record; of each request, messages "
-    "and prompt are left out, since they repeat what came before."
+    "messages is the system prompt and the whole history: every question that has an answer and is not left out. "
+    "Where that is more than the model's context window holds, Parley sends only the newer turns of it with the next "
+    "question. turns is the whole record; of each request, messages and prompt are left out, since they repeat what "
+    "came before."
 )
 REPEATED = ("messages", "prompt")
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
@@ -33,17 +34,14 @@ class Sending(NamedTuple):
 
 
 def messages(conversation: Conversation, system_prompt: str) -> list[Message]:
-    """Return what would be sent with the next question by a model whose context window takes it all.
+    """Return the system prompt and the whole history, whether or not a context window takes it all.
 
     Nothing for the modes that send no messages.
     """
     if conversation.mode != "chat":
         return []
-    sent: list[Message] = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    for turn in conversation.history():
-        sent.append({"role": "user", "content": turn.question})
-        sent.append({"role": "assistant", "content": turn.answer.text})
-    return sent
+    *history, _ = conversation.messages(Turn("", answers=[Answer()]), system_prompt, prefill=False)
+    return history
 
 
 def title(conversation: Conversation) -> str:
@@ -80,7 +78,7 @@ def to_json(conversation: Conversation, sending: Sending, exchanges: Callable[[s
         "parameters": conversation.parameters,
         "turns": [_turn(turn, exchanges) for turn in conversation.turns],
     }
-    return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
+    return pretty(document).encode() + b"\n"
 
 
 def _turn(turn: Turn, exchanges: Callable[[str], list[Exchange]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from .candidate import Candidate, Line, mapping, moment, one_line, sequence, text, turns_of
+from .candidate import NO_TEXT, Candidate, Line, mapping, moment, one_line, sequence, text, turns_of
 from .conversation import Status
 
 # What ChatGPT writes of its own accord around an answer, and shows to nobody.
@@ -63,6 +63,8 @@ def _said(message: dict[str, Any], skipped: Counter[str]) -> Iterator[Line]:
     content, metadata = mapping(message.get("content")), mapping(message.get("metadata"))
     kind = content.get("content_type")
     said = _parts(content, skipped)
+    if role == "user" and not said.strip():
+        said = NO_TEXT if any(mapping(part) for part in sequence(content.get("parts"))) else ""
     if kind == "thoughts" and role == "assistant":
         yield Line("assistant", "", reasoning=_thoughts(content))
     elif metadata.get("is_visually_hidden_from_conversation") is True or kind in INTERNAL:
@@ -160,6 +162,8 @@ def plain(message: dict[str, Any], skipped: Counter[str]) -> Iterator[Line]:
         found = text(part.get("text"))
         said = "\n\n".join(filter(None, (said, found)))
         skipped["attachment"] += not found
+    if role == "user" and not said.strip():
+        said = NO_TEXT if sequence(content) or sequence(message.get("files")) else ""
     if role in ("tool", "function"):
         skipped["tool"] += 1
     elif role not in ("user", "assistant", "system", "developer"):

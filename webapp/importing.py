@@ -5,6 +5,7 @@ import re
 import zipfile
 from collections import Counter
 from io import BytesIO
+from operator import attrgetter
 from time import sleep
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from .candidate import (
     LATEST,
+    NO_TEXT,
     BadImport,
     Candidate,
     TooLarge,
@@ -29,6 +31,9 @@ from .foreign import chatgpt, message_list, open_webui
 
 # A long history comes in several files of one archive.
 IN_ARCHIVE = re.compile(r"(?:.*/)?conversations(?:-[0-9]{1,6})?\.json")
+# Of these, zipfile unpacks no more than was asked for; of the others all that a few bytes may stand for, at once.
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+AT_ONCE = 2**20  # bytes
 UNKNOWN = (
     "This is JSON, but nothing that Parley can import. It takes Parley's own export, those of ChatGPT "
     "(conversations.json, or the whole .zip) and Open WebUI, and a list of messages as the API takes it."
@@ -75,22 +80,35 @@ def _documents(content: bytes, limit: int) -> list[bytes]:
 
 
 def _unpacked(archive: zipfile.ZipFile, limit: int) -> list[bytes]:
-    names = sorted(name for name in archive.namelist() if IN_ARCHIVE.fullmatch(name))
-    if not names:
+    members = [one for one in archive.infolist() if IN_ARCHIVE.fullmatch(one.filename)]
+    if not members:
         raise BadImport("There is no conversations.json in this archive, as ChatGPT's export has one.")
     documents: list[bytes] = []
     left = limit
-    for name in names:
-        # What an archive says of its sizes may be a lie.
-        with archive.open(name) as file:
-            documents.append(file.read(left + 1))
-        left -= len(documents[-1])
-        if left < 0:
-            raise TooLarge(
-                f"Unpacked, the conversations in this archive are larger than {limit // 2**20:,} MB. The owner "
-                "of this server can raise MAX_IMPORT_MB."
+    for member in sorted(members, key=attrgetter("filename")):
+        if member.compress_type not in BOUNDED:
+            raise BadImport(
+                f"{member.filename} is compressed in a way that Parley does not unpack. Pack it anew as an ordinary "
+                "zip (deflate), or send the unpacked conversations.json."
             )
+        documents.append(_member(archive, member, left))
+        left -= len(documents[-1])
     return documents
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:
+    """Return one file of an archive. Raises TooLarge beyond `limit` bytes: what it says of its size may be a lie."""
+    content = bytearray()
+    with archive.open(member) as file:
+        while piece := file.read(AT_ONCE):
+            content += piece
+            if len(content) > limit:
+                raise TooLarge(
+                    "Unpacked, the conversations in this archive are larger than the server takes. Its owner can raise "
+                    "MAX_IMPORT_MB."
+                )
+            sleep(0)  # Let others go first.
+    return bytes(content)
 
 
 def _decoded(document: bytes) -> Any:
@@ -150,34 +168,38 @@ def _own(document: dict[str, Any]) -> Candidate:
     if not isinstance(version, int) or version > FORMAT:
         raise BadImport("This conversation was exported by a newer Parley. Import it with that one.")
     document = cleaned(document)
-    document["turns"] = [_without_ids(turn) for turn in sequence(document.get("turns"))]
+    skipped: Counter[str] = Counter()
+    document["turns"] = [_without_ids(turn, skipped) for turn in sequence(document.get("turns"))]
     try:
         record = msgspec.convert(document, _Record)
     except msgspec.ValidationError as error:
         raise BadImport(f"This was exported by Parley, but part of it was changed and does not fit: {error}.") from None
     for turn in record.turns:
-        _mend(turn)
+        _mend(turn, skipped)
     created = moment(document.get("created")) or 0.0
     title = one_line(document.get("title"))
-    return Candidate(title, record.mode, created, record.turns, mapping(document.get("parameters")))
+    return Candidate(title, record.mode, created, record.turns, mapping(document.get("parameters")), dict(+skipped))
 
 
-def _without_ids(turn: Any) -> Any:
+def _without_ids(turn: Any, skipped: Counter[str]) -> Any:
     """Return a turn's record without ids, so that it gets new ones, and without its exchanges."""
     if not isinstance(turn, dict):
         return turn
     record = {name: value for name, value in turn.items() if name != "id"}
+    answers = sequence(turn.get("answers"))
+    skipped["exchange"] += sum(len(sequence(mapping(answer).get("exchanges"))) for answer in answers)
     record["answers"] = [
         {name: value for name, value in answer.items() if name not in ("id", "exchanges")}
         if isinstance(answer, dict)
         else answer
-        for answer in sequence(turn.get("answers"))
+        for answer in answers
     ]
     return record
 
 
-def _mend(turn: Turn) -> None:
+def _mend(turn: Turn, skipped: Counter[str]) -> None:
     """Make of a turn that has the right types one that could be ours."""
+    turn.question = turn.question if turn.question.strip() else NO_TEXT
     turn.answers = turn.answers or [Answer(status="stopped")]
     for answer in turn.answers:
         if answer.status == "pending":
@@ -188,11 +210,13 @@ def _mend(turn: Turn) -> None:
         answer.kept = answer.kept if 0 <= answer.kept < len(answer.choices) else 0
         answer.usage = _usage(answer.usage) if answer.usage else None
         # The files of pictures did not come along, and only addresses of the web are led to.
+        pictures = len(answer.pictures)
         answer.pictures = [
             Picture(url=one.url, revised_prompt=one.revised_prompt)
             for one in answer.pictures
             if re.match("https?://", one.url)
         ]
+        skipped["picture"] += pictures - len(answer.pictures)
         if answer.failure and not 0 <= (answer.failure.retry_after or 0) < LATEST:
             answer.failure.retry_after = None
 

@@ -1,30 +1,29 @@
 """Taking a conversation along as a file, and bringing one in."""
 
-import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from io import BytesIO
 from typing import Any, cast
 
-import msgspec
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, send_file, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from . import store
 from .candidate import KINDS, BadImport, Candidate, TooLarge, add, counted
-from .chat import answers, backend, opened, page_url, wants_fragment
-from .conversation import ID, Conversation, Refused, Unknown, new_id
-from .exchange import Exchange, exchanges_file
+from .chat import answers, backend, opened, page_url, path_of, wants_fragment
+from .choices import Choice, chosen, forget, forget_old, keep, listed
+from .conversation import ID, Conversation, Refused, new_id
+from .exchange import load
 from .export import Sending, filename, to_json, to_markdown
 from .files import Files
 from .importing import read
+from .llm import known_parameters
 from .notebook import to_notebook
 from .parameters import read as read_fields
 from .parameters import request_fields, shown
-
-log = logging.getLogger(__name__)
 
 blueprint = Blueprint("transfer", __name__)
 
@@ -41,6 +40,7 @@ def files() -> Files:
 @blueprint.get("/conversations/<conversation_id>/export")
 def panel(conversation_id: str) -> str:
     conversation = opened(conversation_id)
+    forget_old(files(), conversation.id)
     return _page(conversation, added=request.args.get("added", 0, int), skipped=_skipped_of_address())
 
 
@@ -52,9 +52,11 @@ def download(conversation_id: str, kind: str) -> Response:
     if kind == "markdown":
         content, ending, mimetype = to_markdown(conversation, sending).encode(), "md", "text/markdown"
     elif kind == "json":
-        content, ending, mimetype = to_json(conversation, sending, _exchanges(conversation)), "json", "application/json"
+        exchanges = partial(load, files(), conversation.id)
+        content, ending, mimetype = to_json(conversation, sending, exchanges), "json", "application/json"
     elif kind == "notebook":
-        content, ending, mimetype = to_notebook(conversation, sending), "ipynb", "application/x-ipynb+json"
+        known = known_parameters(path_of(conversation))
+        content, ending, mimetype = to_notebook(conversation, sending, known), "ipynb", "application/x-ipynb+json"
     else:
         abort(404)
     name = filename(conversation, ending)
@@ -73,10 +75,9 @@ def take(conversation_id: str) -> Reply:
         import_id = _import_id(request.form.get("import", ""))
         if len(found.candidates) == 1:
             return _add(conversation, found.candidates[0], import_id, found.skipped)
-        _forget_choices(conversation.id)
-        files().write(conversation.id, _choices_file(import_id), msgspec.json.encode(found.candidates), durable=False)
+        offered = keep(files(), conversation.id, import_id, found.candidates)
         if wants_fragment():
-            context = _choices(conversation, import_id, found.candidates, found.skipped)
+            context = _choices(conversation, import_id, offered, found.skipped)
             return render_template("_import_choices.html", **context)
         address = url_for(
             "transfer.choices", conversation_id=conversation.id, import_id=import_id, **_in_address(found.skipped)
@@ -90,8 +91,8 @@ def take(conversation_id: str) -> Reply:
 def choices(conversation_id: str, import_id: str) -> str:
     """Return the page on which one of a file's conversations is chosen."""
     conversation = opened(conversation_id)
-    candidates = _kept(conversation, import_id)
-    return render_template("transfer.html", **_choices(conversation, import_id, candidates, _skipped_of_address()))
+    offered = listed(files(), conversation.id, import_id)
+    return render_template("transfer.html", **_choices(conversation, import_id, offered, _skipped_of_address()))
 
 
 @blueprint.post("/conversations/<conversation_id>/import/<import_id>")
@@ -100,11 +101,8 @@ def choose(conversation_id: str, import_id: str) -> Reply:
     conversation = opened(conversation_id)
 
     def imported() -> Reply:
-        candidates = _kept(conversation, import_id)
-        choice = request.form.get("choice", -1, int)
-        if not 0 <= choice < len(candidates):
-            raise BadImport("That is none of the conversations in the file.")
-        return _add(conversation, candidates[choice], import_id, Counter())
+        candidate = chosen(files(), conversation.id, import_id, request.form.get("choice", -1, int))
+        return _add(conversation, candidate, import_id, Counter())
 
     return _answered(conversation, imported)
 
@@ -123,7 +121,7 @@ def _add(conversation: Conversation, candidate: Candidate, import_id: str, skipp
     _check_parameters(candidate)
     with store.current().editing(conversation.id, conversation.owner) as edited:
         skipped = skipped + add(edited, candidate, import_id)
-    _forget_choices(conversation.id)
+    forget(files(), conversation.id)
     added = len(candidate.turns)
     if wants_fragment():
         return render_template("_imported.html", **_panel(answers().live(edited), added=added, skipped=skipped))
@@ -162,10 +160,10 @@ def _panel(
 
 
 def _choices(
-    conversation: Conversation, import_id: str, candidates: list[Candidate], skipped: Counter[str]
+    conversation: Conversation, import_id: str, offered: list[Choice], skipped: Counter[str]
 ) -> dict[str, object]:
     context = {"conversation": conversation, "back": page_url(conversation), "import_id": import_id}
-    return context | {"candidates": candidates, "skipped": counted(skipped)}
+    return context | {"choices": offered, "skipped": counted(skipped)}
 
 
 @blueprint.app_template_filter("day")
@@ -201,20 +199,6 @@ def _last_model(conversation: Conversation) -> str:
     return next((turn.answer.model for turn in reversed(conversation.turns) if turn.answer.model), "")
 
 
-def _exchanges(conversation: Conversation) -> Callable[[str], list[Exchange]]:
-    def exchanges(answer_id: str) -> list[Exchange]:
-        try:
-            content = files().read(conversation.id, exchanges_file(answer_id))
-            return msgspec.json.decode(content, type=list[Exchange])
-        except Unknown:
-            return []
-        except ValueError as error:
-            log.warning("The exchanges of an answer cannot be read, and are not exported: %s", error)
-            return []
-
-    return exchanges
-
-
 # What is imported
 
 
@@ -248,23 +232,3 @@ def _drain() -> None:
 
 def _import_id(given: str) -> str:
     return given if ID.fullmatch(given) else new_id()
-
-
-def _choices_file(import_id: str) -> str:
-    return f"import-{import_id}.json"
-
-
-def _kept(conversation: Conversation, import_id: str) -> list[Candidate]:
-    """Return the conversations of a file that was sent before."""
-    if not ID.fullmatch(import_id):
-        raise Unknown("There is no such import.")
-    try:
-        content = files().read(conversation.id, _choices_file(import_id))
-    except Unknown:
-        raise Unknown("That file was imported already, or another one was sent after it. Send it again.") from None
-    return msgspec.json.decode(content, type=list[Candidate])
-
-
-def _forget_choices(conversation_id: str) -> None:
-    """Remove what is kept of files whose conversation was never chosen."""
-    files().remove_of(conversation_id, "import-")

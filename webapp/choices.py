@@ -1,0 +1,112 @@
+"""What a file with several conversations offers, kept for the moments until one of them is chosen.
+
+It is one file of the conversation that it is imported into: a line that lists what there is and where, and
+behind it each of the candidates, so that neither the list nor a choice reads all of it.
+"""
+
+from pathlib import Path
+from time import sleep, time
+
+import msgspec
+from msgspec import Struct
+
+from .candidate import BadImport, Candidate
+from .conversation import ID, Unknown
+from .files import Files
+
+KEPT = 3600  # seconds in which one can be chosen
+
+
+class Choice(Struct):
+    """One candidate of a file, as it is listed; `start` and `size` are in bytes, behind the list."""
+
+    title: str
+    created: float
+    questions: int
+    start: int
+    size: int
+
+
+def keep(files: Files, conversation_id: str, import_id: str, candidates: list[Candidate]) -> list[Choice]:
+    """Keep the candidates of a file until one is chosen, in place of an earlier file's; return their list."""
+    forget(files, conversation_id)
+    _remove_old(files)
+    choices: list[Choice] = []
+    pieces: list[bytes] = []
+    start = 0
+    for candidate in candidates:
+        piece = msgspec.json.encode(candidate)
+        title = candidate.title or _beginning(candidate.turns[0].question)
+        choices.append(Choice(title, candidate.created, len(candidate.turns), start, len(piece)))
+        pieces.append(piece)
+        start += len(piece)
+        sleep(0)  # Let others go first.
+    content = b"".join([msgspec.json.encode(choices), b"\n", *pieces])
+    files.write(conversation_id, _name(import_id), content, durable=False)
+    return choices
+
+
+def listed(files: Files, conversation_id: str, import_id: str) -> list[Choice]:
+    """Return what can be chosen. Raises Unknown where the file is not kept any more."""
+    try:
+        with _path(files, conversation_id, import_id).open("rb") as file:
+            return msgspec.json.decode(file.readline(), type=list[Choice])
+    except FileNotFoundError:
+        raise _gone() from None
+
+
+def chosen(files: Files, conversation_id: str, import_id: str, number: int) -> Candidate:
+    """Return one of the candidates. Raises BadImport for none of them, and Unknown as `listed` does."""
+    try:
+        with _path(files, conversation_id, import_id).open("rb") as file:
+            choices = msgspec.json.decode(file.readline(), type=list[Choice])
+            if not 0 <= number < len(choices):
+                raise BadImport("That is none of the conversations in the file.")
+            file.seek(choices[number].start, 1)
+            return msgspec.json.decode(file.read(choices[number].size), type=Candidate)
+    except FileNotFoundError:
+        raise _gone() from None
+
+
+def forget(files: Files, conversation_id: str) -> None:
+    """Remove what is kept of files whose conversation was never chosen."""
+    files.remove_of(conversation_id, "import-")
+
+
+def forget_old(files: Files, conversation_id: str) -> None:
+    """Remove it once it is older than KEPT."""
+    _remove_if_old(files.path(conversation_id, "x").parent)
+
+
+def _remove_old(files: Files) -> None:
+    for folder in files.folder.iterdir():
+        _remove_if_old(folder)
+
+
+def _remove_if_old(folder: Path) -> None:
+    for path in folder.glob("import-*"):
+        try:
+            if path.stat().st_mtime < time() - KEPT:
+                path.unlink()
+        except FileNotFoundError:
+            pass  # Another import was faster.
+
+
+def _beginning(question: str) -> str:
+    return question if len(question) <= 80 else f"{question[:79]}…"
+
+
+def _path(files: Files, conversation_id: str, import_id: str) -> Path:
+    if not ID.fullmatch(import_id):
+        raise Unknown("There is no such import.")
+    return files.path(conversation_id, _name(import_id))
+
+
+def _name(import_id: str) -> str:
+    return f"import-{import_id}.json"
+
+
+def _gone() -> Unknown:
+    return Unknown(
+        "That file was imported already, another one was sent after it, or an hour has passed. Send it again."
+    )
