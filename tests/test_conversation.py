@@ -1,17 +1,7 @@
 import pytest
 
-from webapp.conversation import (
-    CONTINUE_PROMPT,
-    Answer,
-    BadQuestion,
-    Busy,
-    Conversation,
-    QuestionTooLong,
-    Refused,
-    Turn,
-    Unknown,
-    check_question,
-)
+from webapp.conversation import CONTINUE_PROMPT, Answer, Busy, Conversation, Refused, Turn, Unknown
+from webapp.question import BadQuestion, QuestionTooLong, check_question
 
 
 def conversation(*exchanges):

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.candidate import BadImport, Candidate, TooLarge, add, counted
-from webapp.conversation import UNREADABLE, Answer, Busy, Conversation, Failure, Picture, Turn
+from webapp.conversation import Answer, Busy, Conversation, Failure, Picture, Turn
 from webapp.export import Sending, to_json
 from webapp.importing import read
+from webapp.question import UNREADABLE
 
 SAMPLES = Path(__file__).parent / "samples"
 LIMIT = 2_000_000

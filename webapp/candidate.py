@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from .conversation import UNREADABLE, Answer, Busy, Conversation, Mode, Refused, Status, Turn
+from .conversation import Answer, Busy, Conversation, Mode, Refused, Status, Turn
+from .question import UNREADABLE
 
 # Of one conversation; its page holds all of them.
 MAX_TURNS = 5_000

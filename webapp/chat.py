@@ -11,10 +11,11 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from . import __version__, following, store
 from .answers import Answers
 from .backend import Backend
-from .conversation import BadQuestion, Conversation, Mode, Refused, Turn, check_question, new_id
+from .conversation import Conversation, Mode, Refused, Turn, new_id
 from .following import read_positions
 from .markdown import render
 from .pictures import picture_name
+from .question import BadQuestion, check_question
 from .request import PATHS
 
 blueprint = Blueprint("chat", __name__)

@@ -3,8 +3,6 @@
 Nothing here knows of Flask, of files or of a network. What a person may not do raises one of
 
     Refused
-    ├── BadQuestion      the text cannot be a question
-    ├── QuestionTooLong
     ├── Busy             an answer is being written
     └── Unknown          no such conversation, turn or answer, or not this visitor's
 """
@@ -22,9 +20,6 @@ Mode = Literal["chat", "completion", "image"]
 Status = Literal["pending", "done", "stopped", "interrupted", "failed"]
 Message = dict[str, str]
 
-# Control characters but tab and line feed, and surrogates, which no UTF-8 can carry.
-UNREADABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-
 ID = re.compile("[A-Za-z0-9_-]{1,40}")
 
 CONTINUE_PROMPT = "Continue your last answer exactly where it stopped. Do not repeat any of it."
@@ -34,14 +29,6 @@ class Refused(Exception):
     """What was asked for cannot be done; the text is for the person, `status` for HTTP."""
 
     status = 422
-
-
-class BadQuestion(Refused):
-    pass
-
-
-class QuestionTooLong(Refused):
-    status = 413
 
 
 class Busy(Refused):
@@ -179,8 +166,11 @@ class Conversation(Struct, omit_defaults=True):
 
     def set_parameters(self, values: dict[str, Any]) -> None:
         """Set what its requests have; where that changes the context window, what fits it is found out anew."""
-        if any(self.parameters.get(name) != values.get(name) for name in ("model", "context_tokens")):
+        changed = {name for name in (*self.parameters, *values) if self.parameters.get(name) != values.get(name)}
+        if changed & {"model", "context_tokens"}:
             self.sent_from = ""
+        if changed & {"model", "system_prompt"}:
+            self.counted = ""
         self.parameters = values
 
     def turn(self, turn_id: str) -> Turn:
@@ -305,21 +295,3 @@ class Conversation(Struct, omit_defaults=True):
 
 def _exchange(question: str, answer: str) -> list[Message]:
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-
-
-def check_question(text: str, limit: int) -> str:
-    """Return a question as it is kept, with `\\n` for line ends; raise BadQuestion or QuestionTooLong."""
-    question = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not question.strip():
-        raise BadQuestion("The question is empty. Type something, then send it.")
-    if len(question) > limit:
-        raise QuestionTooLong(
-            f"The question has {len(question):,} characters; up to {limit:,} can be sent. Shorten it by "
-            f"{len(question) - limit:,}."
-        )
-    if found := UNREADABLE.search(question):
-        raise BadQuestion(
-            f"Character {found.start() + 1:,} of the question is U+{ord(found.group()):04X}, a control character "
-            "that models cannot read. Remove it, then send again."
-        )
-    return question

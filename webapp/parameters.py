@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import json_text
-from .conversation import UNREADABLE, Mode
+from .conversation import Mode
 from .json_text import parse_object
 from .parameter import MAX_STOP_CHARS, MAX_STOPS, Parameter
 from .parameter_table import parameters_of
+from .question import UNREADABLE
 
 # More than every field at its longest, percent-encoded.
 MAX_FORM_BYTES = 6_000_000
