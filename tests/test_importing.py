@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from webapp import importing
 from webapp.candidate import BadImport, Candidate, TooLarge, add, counted
 from webapp.conversation import Answer, Busy, Conversation, Failure, Picture, Turn
 from webapp.export import Sending, to_json
@@ -323,6 +324,16 @@ def test_an_archive_that_would_unpack_all_at_once_is_not_unpacked(compression, m
 def test_an_archive_that_is_not_compressed_is_read():
     (candidate,) = read(zipped(zipfile.ZIP_STORED, conversations=json.dumps(MESSAGES)), LIMIT).candidates
     assert len(candidate.turns) == 2
+
+
+def test_a_long_list_is_decoded_one_conversation_at_a_time(monkeypatch):
+    content = json.dumps([{"messages": [{"role": "user", "content": f"{number}?"}]} for number in range(20)]).encode()
+    decoded = []
+    decode = importing._decoded
+    monkeypatch.setattr(importing, "_decoded", lambda document: decoded.append(len(document)) or decode(document))
+    assert len(read(content, LIMIT).candidates) == 20
+    assert len(decoded) == 20
+    assert max(decoded) < len(content) / 10
 
 
 def test_other_encodings_are_read():
