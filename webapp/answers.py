@@ -131,11 +131,10 @@ class Answers:
     def shut_down(self) -> None:
         """Refuse new questions and settle every running answer: the server is about to end."""
         self._stopping = True
-        running = list(self._running.values())
-        for one in running:
-            one.call.close()
-        for one in running:
-            self._finish(one, "interrupted")
+        # All of them end first, and then each is settled: to read out takes a moment.
+        ours = [running for running in list(self._running.values()) if self._end(running)]
+        for running in ours:
+            self._complete(running, "interrupted", None)
 
     def _run(self, running: RunningAnswer, conversation: Conversation, turn: Turn) -> None:
         running.call.sent = lambda call: None if running.ended else self._record(running, durable=False)
@@ -159,9 +158,17 @@ class Answers:
             return "failed", Failure("Unforeseen", f"{type(error).__name__}: {error}")
 
     def _finish(self, running: RunningAnswer, status: Status, failure: Failure | None = None) -> None:
-        if not running.end():
-            return
-        running.call.close()
+        if self._end(running):
+            self._complete(running, status, failure)
+
+    def _end(self, running: RunningAnswer) -> bool:
+        """End an answer, here and upstream; True for the caller who did it, and is to complete it."""
+        ended = running.end()
+        if ended:
+            running.call.close()
+        return ended
+
+    def _complete(self, running: RunningAnswer, status: Status, failure: Failure | None) -> None:
         # Closed, it reads no more in a moment, and then the reply is put together as far as it came.
         running.read_out.wait(READ_OUT_WITHIN)
         answer = None
