@@ -1,4 +1,5 @@
 import json
+import zlib
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,13 @@ def test_saving_again_replaces(files):
     assert load(files, "talk", "answer") == [EXCHANGE]
 
 
+def test_what_was_kept_before_it_was_packed_is_loaded(files):
+    save(files, "talk", "answer", [EXCHANGE])
+    path = files.path("talk", "answer.exchanges.json")
+    path.write_bytes(zlib.decompress(path.read_bytes()))
+    assert load(files, "talk", "answer") == [EXCHANGE]
+
+
 def test_half_a_character_survives(files):
     half = Exchange("", "/chat/completions", {"a": "你\ud83d"}, reply={"b": ["\ude00"]})
     save(files, "talk", "answer", [half])
@@ -55,7 +63,9 @@ def test_where_nothing_was_recorded_there_is_nothing(files):
 def test_a_damaged_record_is_none_and_is_logged(files, content, caplog):
     files.write("talk", "answer.exchanges.json", content)
     assert load(files, "talk", "answer") == []
-    assert "answer" in caplog.text
+    files.path("talk", "answer.exchanges.json").write_bytes(content)
+    assert load(files, "talk", "answer") == []
+    assert caplog.text.count("of answer answer") == 2
 
 
 def test_json_is_indented_by_two_in_its_own_order_and_readable():

@@ -48,3 +48,32 @@ def test_a_write_that_fails_leaves_the_old_file(files, monkeypatch):
         files.write("talk", "a.json", b"new")
     assert files.read("talk", "a.json") == b"old"
     assert [path.name for path in files.path("talk", "x").parent.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_exchanges_lie_packed_and_are_read_as_they_were_written(files, durable):
+    content = b'["again and again"' + b', "again and again"' * 1000 + b"]"
+    files.write("talk", "a.exchanges.json", content, durable=durable)
+    assert files.path("talk", "a.exchanges.json").stat().st_size < len(content) / 50
+    assert files.read("talk", "a.exchanges.json") == content
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1}', b"", b"x and no JSON", b"x\x01cut off"])
+def test_a_file_that_is_not_packed_is_read_as_it_is(files, content):
+    files.write("talk", "a.exchanges.json", b"[]")
+    files.path("talk", "a.exchanges.json").write_bytes(content)
+    assert files.read("talk", "a.exchanges.json") == content
+
+
+@pytest.mark.parametrize("name", ["a.png", "import-a.json"])
+def test_what_is_served_or_read_in_part_lies_in_its_file_as_it_is(files, name):
+    files.write("talk", name, b"x" * 1000)
+    assert files.path("talk", name).read_bytes() == b"x" * 1000
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_takes_time_is_done_off_the_loop(files, durable):
+    done = []
+    files.off_loop = lambda write, *arguments: done.append(arguments[0].name)
+    files.write("talk", "a.json", b"[]", durable=durable)
+    assert done == ["a.json"]

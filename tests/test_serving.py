@@ -69,7 +69,7 @@ def test_files_go_with_their_conversation(app, sweep, folder):
 
 def test_logs_that_nobody_came_back_for_go(app, sweep):
     logs = app.config["DATA_DIR"] / "answers"
-    for name, days in {"young.log": 80, "old.log": 91, "old.-1.log": 91}.items():
+    for name, days in {"young.log": 80, "old.log": 91, "old.-1.log": 91, "old.settled.json": 91}.items():
         (logs / name).write_text("Half")
         age(logs / name, days)
     sweep()

@@ -6,6 +6,7 @@ They live and end with their conversation; who may read that may read them.
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from time import time
@@ -13,22 +14,34 @@ from time import time
 from .conversation import Unknown, new_id
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}(\.[a-z0-9]{1,12}){0,2}")
+# Exchanges lie packed in their file. The first character of JSON is never that of what is packed.
+PACKED = ".exchanges.json"
+PACKED_START = b"x"
 GONE = "That file is not here any more."
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that after a crash or a loss of power the old or the new one is there, whole. Raises OSError."""
+def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file so that who reads it finds the old or the new one, whole. Raises OSError.
+
+    So it is after a crash or a loss of power, too, if it is durable.
+    """
     new = path.with_name(f"new-{new_id()}")
     try:
         with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         new.replace(path)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    if durable:
+        _flush_folder(path.parent)
+
+
+def _flush_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
@@ -45,6 +58,23 @@ def _age(path: Path) -> float:
         return time() - path.stat().st_mtime
     except FileNotFoundError:
         return 0  # It went meanwhile.
+
+
+def _write(path: Path, content: bytes, durable: bool) -> None:
+    if path.name.endswith(PACKED):
+        content = zlib.compress(content, level=1)
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    write_whole(path, content, durable=durable)
+
+
+def _unpacked(content: bytes, name: str) -> bytes:
+    """Return a file's content as it was given; a file of an earlier time was not packed."""
+    if not (name.endswith(PACKED) and content.startswith(PACKED_START)):
+        return content
+    try:
+        return zlib.decompress(content)
+    except zlib.error:
+        return content  # Damaged: whoever reads it finds no JSON in it.
 
 
 class Files:
@@ -65,16 +95,13 @@ class Files:
     def write(self, conversation_id: str, name: str, content: bytes, *, durable: bool = True) -> None:
         """Write a file; one that is not durable may be lost, or be lost in part, in a crash. Raises OSError."""
         path = self.path(conversation_id, name)
-        path.parent.mkdir(exist_ok=True, mode=0o700)
-        if durable:
-            self.off_loop(write_whole, path, content)
-        else:
-            path.write_bytes(content)
+        # To pack a long conversation's request takes as long as to flush it to the disk.
+        self.off_loop(_write, path, content, durable)
 
     def read(self, conversation_id: str, name: str) -> bytes:
         """Return a file's content. Raises Unknown where there is none."""
         try:
-            return self.path(conversation_id, name).read_bytes()
+            return _unpacked(self.path(conversation_id, name).read_bytes(), name)
         except FileNotFoundError:
             raise Unknown(GONE) from None
 

@@ -121,9 +121,9 @@ def _remove_files(app: Flask) -> None:
 
 
 def _remove_logs(app: Flask) -> None:
-    """Remove the logs of answers that broke off and that nobody came back for."""
+    """Remove what was kept of answers that broke off and that nobody came back for."""
     for path in older(app.config["DATA_DIR"] / "answers", app.config["SESSION_DAYS"] * DAY):
-        if path.suffix == ".log":
+        if path.suffix in (".log", ".json"):
             path.unlink(missing_ok=True)
 
 
