@@ -135,10 +135,21 @@ async function send(recorded) {
     const text = await response.text();
     if (signal.aborted) return;
     if (response.ok) take(text);
-    else show("failed", plain(text) || sentences.unreachable);
+    else refused(response.status, plain(text));
   } catch {
     if (!signal.aborted) show("failed", sentences.unreachable);
   }
+}
+
+/**
+ * Tell why a recording was not taken; one that never will be is not kept to try again.
+ * @param {number} status
+ * @param {string | undefined} message
+ */
+function refused(status, message) {
+  if ([413, 415, 422].includes(status)) audio = null;
+  show("failed", message || sentences.unreachable);
+  again.hidden = !audio;
 }
 
 /** @param {string} html */
@@ -193,6 +204,8 @@ document.addEventListener("keydown", (event) => {
   // A recording that could not be sent is thrown away by its button alone.
   if (meant && state !== "idle" && !(state === "failed" && audio)) stop();
 });
+// With a question on its way, what a refused file's message said is of no use any more.
+box.form?.addEventListener("submit", () => state === "failed" && !audio && stop());
 addEventListener("beforeunload", (event) => {
   if (state === "recording" || audio) event.preventDefault();
 });

@@ -81,7 +81,7 @@ def test_the_page_comes_without_the_list_and_names_the_host_alone(client, openai
     assert '<h1 id="panel-title">Models</h1>' in page
     assert 'hx-get="/models/table" hx-trigger="load"' in page
     assert 'content="0;url=/models?now=1"' in page
-    assert f"Of the models of <strong>{openai.base_url.split('/')[2]}</strong>" in page
+    assert f"Answering now, from <strong>{openai.base_url.split('/')[2]}</strong>" in page
     assert "sk-test" not in page
     assert openai.lists == 0
 
@@ -233,7 +233,7 @@ def test_a_chosen_model_answers_the_conversation_and_is_named_in_its_head(chat, 
     models = chat.client.get("/models").text
     assert "<p>Chat: <strong>other-model</strong></p>" in models
     assert "<p>Completion: <strong>test-model</strong></p>" in models
-    assert "<p>Images: none that is known</p>" in models
+    assert "<p>Images: none</p>" in models
     assert "Back to the default" in models
     assert use(default="yes", mode="chat").status_code == 303
     assert "Back to the default" not in chat.client.get("/models").text
@@ -381,7 +381,7 @@ def test_a_model_is_found_and_chosen_in_the_panel(visit, server, openai):
 def test_the_page_alone_loads_its_list_and_takes_a_typed_name(visit, server):
     page = visit(f"{server.url}/models")
     expect(page.locator("#models-groups details")).to_have_count(6)
-    page.get_by_label("Or type a name").fill("typed/model")
+    page.get_by_label("type its name").fill("typed/model")
     page.get_by_role("button", name="Use it").click()
     expect(page.locator(".model-name")).to_have_text("typed/model")
 

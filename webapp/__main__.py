@@ -61,7 +61,9 @@ def serve(values: Mapping[str, Any]) -> None:
     if path:
         answering = f"{name_of(path)} answers, a small local model for trying things out (README: a better one)"
     else:
-        answering = f"{values['CHAT_MODEL'] or 'the first model'} at {values['OPENAI_BASE_URL']} answers"
+        answering = (
+            f"{values['CHAT_MODEL'] or 'the first model'} at {config.public_url(values['OPENAI_BASE_URL'])} answers"
+        )
 
     from .serving import Server
 

@@ -5,11 +5,11 @@ import unicodedata
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
 from . import __version__
+from .config import public_url
 from .conversation import Answer, Conversation, Message, Picture, Turn
 from .exchange import Exchange, pretty
 
@@ -55,12 +55,6 @@ def filename(conversation: Conversation, ending: str) -> str:
     words = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", title(conversation))[:48]).strip("-") or "conversation"
     day = _moment(conversation.turns[0].answers[0].started if conversation.turns else conversation.created)[:10]
     return f"{day}-{words}.{ending}"
-
-
-def public_url(url: str) -> str:
-    """Return an endpoint's address without what may be secret in it: a user, a password, a query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else ""
 
 
 # JSON

@@ -155,7 +155,7 @@ def _decoded(document: bytes) -> Any:
         return json.loads(document)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno:,}, column {error.colno:,}"
-        raise BadImport(f"This is not a JSON file; it ceases to be one at {place}.") from None
+        raise BadImport(f"This is not a JSON file; what is wrong begins at {place}.") from None
     except ValueError:
         raise BadImport("This is not a JSON file.") from None
 

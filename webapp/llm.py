@@ -147,7 +147,7 @@ class LLM:
         `call` gets the exchange and what the reply says beside its text, and can end the request.
         """
         endpoint = self._endpoint()
-        exchange = Exchange("" if endpoint.private else endpoint.base_url, path, body)
+        exchange = Exchange("" if endpoint.private else public_url(endpoint.base_url), path, body)
         call.exchanges.append(exchange)
         call.reply = reply = Reply(model=body["model"])
         call.sent(call)

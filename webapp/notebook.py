@@ -4,8 +4,9 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from .config import public_url
 from .conversation import Answer, Conversation, Mode, Turn
-from .export import Sending, messages, public_url, title
+from .export import Sending, messages, title
 from .python_text import literal
 
 RESOURCES = {"chat": "chat.completions.create", "completion": "completions.create", "image": "images.generate"}

@@ -174,7 +174,7 @@ GROUPS: dict[str, tuple[Parameter, ...]] = {
             "context_tokens",
             "Context window",
             "whole",
-            "How many tokens the model can take. Older turns that do not fit are left out. Is not sent itself.",
+            "How many tokens the model can take. Older turns that do not fit are left out. It is not sent.",
             CHAT,
             1,
             10_000_000,

@@ -200,7 +200,7 @@ def _together(mode: Mode, values: Mapping[str, Any]) -> dict[str, str]:
     """Return a message for each field that does not go with the others."""
     errors = {}
     if "top_logprobs" in values and not values.get("logprobs"):
-        errors["top_logprobs"] = "Goes with log probabilities alone: set those to yes, or leave this at its default."
+        errors["top_logprobs"] = "Needs log probabilities: set those to yes, or leave this at its default."
     if values.get("response_format") == "json_schema" and "json_schema" not in values:
         errors["json_schema"] = "The response format json_schema needs its schema here."
     if "json_schema" in values and (wrong := _schema_error(values["json_schema"])):
