@@ -58,6 +58,11 @@ def event(text=None, finish=None):
 
 END = event(finish="stop") + b"data: [DONE]\n\n"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+LIST = b'{"object":"list","data":[{"id":"stub"}]}'
+MODELS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (
+    len(LIST),
+    LIST,
+)
 
 
 def framed(data):
@@ -76,7 +81,10 @@ def read_request(file):
 
 
 def handle(connection, _):
-    body = json.loads(read_request(connection.makefile("rb")))
+    if not (body := read_request(connection.makefile("rb"))):
+        connection.sendall(MODELS)  # The list, which is asked for once.
+        return
+    body = json.loads(body)
     order = Order(**json.loads(body["messages"][-1]["content"]))
     with suppress(ConnectionError):
         send(connection, order)

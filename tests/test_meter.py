@@ -66,7 +66,7 @@ def test_the_totals_are_those_of_all_answers(chat, openai):
     chat.post(f"turns/{chat.turn_id()}/retry")
     (told,) = part(chat.settled(), "totals")
     assert told.startswith(
-        "This conversation: 2,580 tokens (2,468 prompt, 2,000 of them cached + 112 completion) · $0.0018"
+        "This conversation: 2,580 tokens = 2,468 prompt (2,000 cached) + 112 completion · $0.0018"
     )
 
 
