@@ -65,9 +65,7 @@ def test_the_totals_are_those_of_all_answers(chat, openai):
     chat.answered("One?")
     chat.post(f"turns/{chat.turn_id()}/retry")
     (told,) = part(chat.settled(), "totals")
-    assert told.startswith(
-        "This conversation: 2,580 tokens = 2,468 prompt (2,000 cached) + 112 completion · $0.0018"
-    )
+    assert told.startswith("This conversation: 2,580 tokens = 2,468 prompt (2,000 cached) + 112 completion · $0.0018")
 
 
 ESTIMATED = {"prompt_tokens": 9, "completion_tokens": 2}
