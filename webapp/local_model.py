@@ -139,8 +139,10 @@ class LocalModel:
             failures = 0 if monotonic() - began > 10 else failures + 1
             log.warning("The local model's process ended (code %s).", code)
             sleep(0.2)
-        self._set(None, f"The local model does not start from {self.path}. What it says is in {self.log_file}.")
-        self._watched = False
+        # Both at once: who is told of it may try again at the same moment.
+        with self._guard:
+            self._watched = False
+            self._set(None, f"The local model does not start from {self.path}. What it says is in {self.log_file}.")
 
     def _serve(self) -> int:
         """Run the child until it ends, and return its exit code."""
