@@ -86,7 +86,9 @@ class Answers:
             running.fill(turn.answer)
             return conversation
         with self.store.editing(conversation.id, conversation.owner) as edited:
-            self._settle_orphan(edited)
+            orphan = self._settle_orphan(edited)
+        if orphan:
+            self._spend(conversation.owner, orphan)
         self.logs.remove(turn.answer.id)
         return edited
 
@@ -223,11 +225,11 @@ class Answers:
         self._running.pop(running.id, None)
         running.mark_settled()
 
-    def _settle_orphan(self, conversation: Conversation) -> None:
-        """Give a pending answer whose process died, or that could not be saved, what is kept of it."""
+    def _settle_orphan(self, conversation: Conversation) -> Answer | None:
+        """Give a pending answer whose process died, or that could not be saved, what is kept of it, and return it."""
         turn = conversation.pending
         if turn is None or turn.answer.id in self._running:
-            return
+            return None
         if kept := self.logs.kept(turn.answer.id):
             turn.answers[-1] = kept
         else:
@@ -236,7 +238,7 @@ class Answers:
             turn.answer.status, turn.answer.ended = "interrupted", time()
             if exchanges := exchange.load(self.files, conversation.id, turn.answer.id):
                 _estimate_usage(turn.answer, exchanges[-1].request, before)
-        self._spend(conversation.owner, turn.answer)
+        return turn.answer
 
 
 def _settle(answer: Answer, running: RunningAnswer) -> None:

@@ -118,7 +118,7 @@ class Catalog:
             if str(error) != str(listing.failure):  # Some endpoints have no list; once is enough to say so.
                 log.warning("The endpoint's models cannot be listed: %s", error)
             listing = listing._replace(failure=error, tried=time())
-        except Exception as error:
+        except Exception as error:  # Whatever it is, who waits for the list must hear that it does not come.
             log.exception("The endpoint's models could not be listed in a way that nobody foresaw.")
             listing = listing._replace(failure=LLMError(f"{type(error).__name__}: {error}"), tried=time())
         finally:

@@ -272,7 +272,7 @@ def _assembled(assembly: Assembly) -> dict[str, Any]:
             state.handle_chunk(ChatCompletionChunk.construct(**chunk))
         # Not the final completion: that one is parsed, which refuses a reply that was cut off.
         made = [choice.message.to_dict(mode="json") for choice in state.current_completion_snapshot.choices]
-    except Exception as error:
+    except Exception as error:  # Whatever the SDK stumbles over, the texts came, and are not lost for it.
         log.info("A server's own kind of delta, which the SDK cannot join: %s", error)
         made = [{} for _ in assembly.choices]
     return assembly.chat_completion(made)
