@@ -18,6 +18,8 @@ ALLOWED = {
     "spoken": set(),
     "sound": {"llm_errors"},
     "config": set(),
+    "wording": set(),
+    "i18n": {"wording"},
     "conversation": set(),
     "question": {"conversation"},
     "exchange": {"config", "conversation", "files"},
@@ -113,7 +115,7 @@ ALLOWED = {
     "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
     "serving": {"files"},
     "__init__": {
-        *("answers", "audio", "backend", "budget", "config", "errors", "files", "security", "store"),
+        *("answers", "audio", "backend", "budget", "config", "errors", "files", "i18n", "security", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "speech", "transfer"),
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},
@@ -142,6 +144,7 @@ WITHOUT_FLASK = (
     "catalog",
     "kinds",
 )
+WITHOUT_FLASK += ("wording",)
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
 WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 

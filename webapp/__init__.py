@@ -17,7 +17,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     # Imported here, so that `python -m webapp` can make the standard library cooperative before anything uses it.
     from flask import Flask
 
-    from . import chat, errors, inspector, media, meter, models, panel, security, speech, store, transfer
+    from . import chat, errors, i18n, inspector, media, meter, models, panel, security, speech, store, transfer
     from .answers import Answers
     from .audio import Audio
     from .backend import Backend
@@ -41,6 +41,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     )
     app.extensions["audio"] = Audio(backend, files, budget, app.config["SPEECH_VOICE"])
 
+    i18n.init_app(app)
     meter.init_app(app)
     security.init_app(app)
     errors.init_app(app)
