@@ -12,12 +12,13 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 
 # Each module, and the modules of ours that it may import.
 ALLOWED = {
-    "audio": {"backend", "budget", "conversation", "files", "llm_errors", "sound", "spoken", "tokens"},
+    "audio": {"backend", "budget", "conversation", "files", "llm_errors", "locks", "sound", "spoken", "tokens"},
     "media": {"conversation", "files", "store"},
     "speech": {"audio", "chat", "conversation", "spoken", "store"},
     "spoken": set(),
     "sound": {"llm_errors"},
     "config": set(),
+    "locks": set(),
     "wording": set(),
     "i18n": {"wording"},
     "conversation": set(),
@@ -56,7 +57,7 @@ ALLOWED = {
     },
     "pictures": {"conversation"},
     "running": {"conversation", "llm", "reply"},
-    "store": {"conversation", "files"},
+    "store": {"conversation", "files", "locks"},
     "answers": {
         "backend",
         "budget",

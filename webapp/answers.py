@@ -213,8 +213,12 @@ class Answers:
         return pictures
 
     def _record(self, running: RunningAnswer, *, durable: bool) -> None:
+        """Write the exchanges; where that fails, the answer is worth more than how it was asked for."""
         if exchanges := running.call.exchanges:
-            exchange.save(self.files, running.conversation_id, running.id, exchanges, durable=durable)
+            try:
+                exchange.save(self.files, running.conversation_id, running.id, exchanges, durable=durable)
+            except OSError:
+                log.exception("The requests and replies of an answer could not be kept.")
 
     def _drop(self, running: RunningAnswer) -> None:
         running.end()

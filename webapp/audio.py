@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
-from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -17,6 +15,7 @@ from .budget import Budget
 from .conversation import Conversation, Refused, Unknown
 from .files import Files
 from .llm_errors import LLMError, TimedOut
+from .locks import Locks
 from .sound import ENDINGS, KNOWN, audio_ending
 from .spoken import parts
 from .tokens import counted, estimate
@@ -60,8 +59,7 @@ class Audio:
         self.files = files
         self.budget = budget
         self.voice = voice
-        self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
-        self._guard = Lock()
+        self._locks = Locks()
 
     def transcription(
         self, of: Conversation, filename: str, content_type: str, content: bytes, still_there: Callable[[], object]
@@ -74,7 +72,7 @@ class Audio:
             raise BadRecording("There is nothing in that recording. Choose an audio file, or record again.")
         ending = recording_ending(filename, content_type, content)
         name = f"transcription-{_fingerprint(model, ending, content)}.json"
-        with self._alone(of.id, name):
+        with self._locks.held(f"{of.id}/{name}"):  # Who waited finds it there.
             if (known := self._known(of.id, name)) is not None:
                 return known
             self.budget.check(of.owner)
@@ -104,7 +102,7 @@ class Audio:
         if not 0 < part <= len(said):
             raise Unknown("That answer has no such part.")
         stem = self._stem(model, said[part - 1])
-        with self._alone(of.id, stem):
+        with self._locks.held(f"{of.id}/{stem}"):
             if found := self._spoken(of.id, stem):
                 return found
             self.budget.check(of.owner)
@@ -134,21 +132,6 @@ class Audio:
             return msgspec.json.decode(self.files.read(conversation_id, name), type=str)
         except (Unknown, msgspec.MsgspecError):
             return None
-
-    @contextmanager
-    def _alone(self, conversation_id: str, name: str) -> Iterator[None]:
-        """Let one at a time make a file; who waited finds it there."""
-        with self._guard:
-            lock = self._locks.setdefault(f"{conversation_id}/{name}", _Lock())
-        with lock.held:
-            yield
-
-
-class _Lock:
-    """A lock that a WeakValueDictionary can hold."""
-
-    def __init__(self) -> None:
-        self.held = Lock()
 
 
 @contextmanager
