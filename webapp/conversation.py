@@ -271,10 +271,10 @@ class Conversation(Struct, omit_defaults=True):
         if system_prompt:
             sent.append({"role": "system", "content": system_prompt})
         for earlier in self.history(turn, since):
-            sent += _exchange(earlier.question, earlier.answer.text)
+            sent += exchange_of(earlier.question, earlier.answer.text)
         if not turn.answer.text:
             return [*sent, {"role": "user", "content": turn.question}]
-        sent += _exchange(turn.question, turn.answer.text)
+        sent += exchange_of(turn.question, turn.answer.text)
         return sent if prefill else [*sent, {"role": "user", "content": CONTINUE_PROMPT}]
 
     def history(self, turn: Turn | None = None, since: str = "") -> list[Turn]:
@@ -293,5 +293,6 @@ class Conversation(Struct, omit_defaults=True):
         return [earlier for earlier in before[start:] if earlier.answer.text and not earlier.left_out]
 
 
-def _exchange(question: str, answer: str) -> list[Message]:
+def exchange_of(question: str, answer: str) -> list[Message]:
+    """Return a question and its answer as the API's messages."""
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]

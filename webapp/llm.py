@@ -283,14 +283,12 @@ def known_parameters(path: str) -> frozenset[str]:
     """Return the fields of a request that the SDK's method for a path takes by name; none where it has no method."""
     # Here, because they load slowly, and only who looks at a request needs them.
     from openai.resources import Completions, Images
-    from openai.resources.audio import Speech
     from openai.resources.chat import Completions as ChatCompletions
 
     methods: dict[str, Callable[..., Any]] = {
         "/chat/completions": ChatCompletions.create,
         "/completions": Completions.create,
         "/images/generations": Images.generate,
-        "/audio/speech": Speech.create,
     }
     if path not in methods:
         return frozenset()
