@@ -88,9 +88,9 @@ def take(page, url, openai, name):
 
     page.goto(url)
     picture("empty")
-    page.locator("#model summary").click()
+    page.locator("#model-button").click()
     picture("model")
-    page.locator("#model summary").click()
+    page.locator("#model-button").click()
     openai.enqueue(Reply.text(ENGLISH[0]), Reply.text(ENGLISH[1]))
     ask("Why does every question in a chat cost more than the one before?")
     ask("What can I do about it?")

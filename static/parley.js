@@ -95,20 +95,15 @@ document.addEventListener("htmx:before:swap", (/** @type {any} */ event) => {
   if (goes && document.activeElement?.id === "stop") question.focus();
 });
 
-// --- The model's box ---
-
-const model = () => document.querySelector("#model details");
-document.addEventListener("click", (event) => {
-  if (!model()?.contains(/** @type {Node} */ (event.target))) model()?.removeAttribute("open");
-});
-document.addEventListener("keydown", (event) => event.key === "Escape" && model()?.removeAttribute("open"));
-
 // --- The panel ---
 
 document.addEventListener("htmx:after:swap", () => {
   // What a form in the panel did is done when the answer empties it.
   if (panel.open && !panelBody.firstElementChild) panel.close();
-  else if (!panel.open && panelBody.firstElementChild) panel.showModal();
+  else if (!panel.open && panelBody.firstElementChild) {
+    document.querySelectorAll("[popover]").forEach((/** @type {any} */ one) => one.hidePopover());
+    panel.showModal();
+  }
 });
 panel.addEventListener("close", () => panelBody.replaceChildren());
 panel.addEventListener("click", (event) => event.target === panel && mayLeave(event) && panel.close()); // beside it
