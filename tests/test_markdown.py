@@ -1,13 +1,13 @@
 import pytest
 
-from webapp.markdown import render
+from webapp.markdown import plain
 
 
-def test_html_is_shown_and_not_obeyed():
-    assert render('<b onclick="x">&amp;') == "&lt;b onclick=&#34;x&#34;&gt;&amp;amp;"
+def test_plain_text_is_shown_as_it_is():
+    assert plain('<b onclick="x">&amp;') == "&lt;b onclick=&#34;x&#34;&gt;&amp;amp;"
 
 
 @pytest.mark.parametrize("cut", range(12))
-def test_pieces_add_up_to_the_whole(cut):
+def test_pieces_of_plain_text_add_up_to_the_whole(cut):
     text = "a<b>\r\n& 汉字😀"
-    assert render(text[:cut]) + render(text[cut:]) == render(text)
+    assert plain(text[:cut]) + plain(text[cut:]) == plain(text)

@@ -1,7 +1,7 @@
 """How many tokens may be spent in a day, by all together and by each visitor; a day begins at 00:00 UTC."""
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from hashlib import sha256
 from threading import Lock
 from time import time
@@ -84,7 +84,7 @@ class Budget:
             return _Day()
 
     def _key(self) -> str:
-        return f"budget:{datetime.fromtimestamp(self._clock(), timezone.utc).date()}"
+        return f"budget:{datetime.fromtimestamp(self._clock(), UTC).date()}"
 
     def _anew(self) -> str:
         minutes = -(-(DAY - self._clock() % DAY) // 60)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
 from typing import Any, cast
@@ -168,7 +168,7 @@ def _choices(
 
 @blueprint.app_template_filter("day")
 def day(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
 
 
 # A plain browser is sent to the page that says what was done: what was skipped goes with its address.
