@@ -18,6 +18,8 @@ ALLOWED = {
     "spoken": set(),
     "sound": {"llm_errors"},
     "config": set(),
+    "assets": set(),
+    "compression": set(),
     "wording": set(),
     "i18n": {"wording"},
     "conversation": set(),
@@ -115,7 +117,8 @@ ALLOWED = {
     "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
     "serving": {"files"},
     "__init__": {
-        *("answers", "audio", "backend", "budget", "config", "errors", "files", "i18n", "security", "store"),
+        *("answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files", "i18n"),
+        *("security", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "speech", "transfer"),
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},
