@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from webapp.assets import Assets
+from webapp.assets import JOINED, Assets
 
 STATIC = Path(__file__).parent.parent / "static"
 
@@ -106,6 +106,13 @@ def test_who_works_on_a_file_sees_its_change(tmp_path):
     assert watched.find("one.css").version != before.version
     assert watched.find("two.css")
     assert once.find("one.css") == before
+
+
+def test_what_pages_load_together_is_one_file(client, address):
+    for name, parts in JOINED.items():
+        response = client.get(address(name))
+        assert response.content_type == "text/javascript; charset=utf-8"
+        assert response.data == b";\n".join((STATIC / part).read_bytes() for part in parts)
 
 
 def test_what_does_not_get_smaller_is_sent_as_it_is(tmp_path):

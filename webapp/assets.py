@@ -15,6 +15,8 @@ FOR_EVER = "public, max-age=31536000, immutable"
 WORTH_PACKING = 0.9  # of its size; a picture that is packed already hardly gets smaller
 # What an operating system says of a file's ending is not the same everywhere.
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".md": "text/plain"}
+# What a page always loads together is one request.
+JOINED = {"htmx-with-sse-4.0.1.js": ("vendor/htmx-4.0.1.min.js", "vendor/hx-sse-4.0.1.min.js")}
 
 
 class Asset(NamedTuple):
@@ -41,15 +43,23 @@ class Assets:
 
     def _look(self) -> dict[str, Asset]:
         files = [path for path in self._folder.rglob("*") if path.is_file()]
-        return {path.relative_to(self._folder).as_posix(): _read(path, path.stat().st_mtime_ns) for path in files}
+        found = {path.relative_to(self._folder).as_posix(): _read(path, path.stat().st_mtime_ns) for path in files}
+        for name, parts in JOINED.items():
+            if found.keys() >= {*parts}:
+                found[name] = _packed(b";\n".join(found[part].content for part in parts), name)
+        return found
 
 
 @lru_cache(maxsize=64)
 def _read(path: Path, changed: int) -> Asset:
     """Return a file; `changed`, when that was, tells one state of it from another."""
-    content = path.read_bytes()
+    return _packed(path.read_bytes(), path.name)
+
+
+@lru_cache(maxsize=64)
+def _packed(content: bytes, name: str) -> Asset:
     packed = gzip.compress(content, compresslevel=9, mtime=0)
-    kind = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    kind = TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     if kind.startswith("text/"):
         kind += "; charset=utf-8"
     small = len(packed) < len(content) * WORTH_PACKING
