@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from webapp.assets import JOINED
+
 ROOT = Path(__file__).parent.parent
 MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 
@@ -19,6 +21,8 @@ ALLOWED = {
     "sound": {"llm_errors"},
     "config": set(),
     "locks": set(),
+    "assets": set(),
+    "compression": set(),
     "wording": set(),
     "i18n": {"wording"},
     "conversation": set(),
@@ -116,7 +120,8 @@ ALLOWED = {
     "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
     "serving": {"files"},
     "__init__": {
-        *("answers", "audio", "backend", "budget", "config", "errors", "files", "i18n", "security", "store"),
+        *("answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files", "i18n"),
+        *("security", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "speech", "transfer"),
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},
@@ -213,5 +218,7 @@ def test_vendored_files_are_what_their_package_holds():
 
 
 def test_pages_load_the_vendored_versions():
-    used = set(re.findall(r"vendor/([\w.-]+)", (ROOT / "templates/page.html").read_text()))
-    assert used == {path.name for path in (ROOT / "static/vendor").glob("*.js")}
+    templates = "".join(path.read_text() for path in (ROOT / "templates").glob("*.html"))
+    loaded = re.findall(r"filename='([\w./-]+\.js)'", templates)
+    used = {part for name in loaded for part in JOINED.get(name, (name,)) if part.startswith("vendor/")}
+    assert used == {f"vendor/{path.name}" for path in (ROOT / "static/vendor").glob("*.js")}
