@@ -20,7 +20,8 @@ ALLOWED = {
     "config": set(),
     "wording": set(),
     "i18n": {"wording"},
-    "conversation": set(),
+    "turn": set(),
+    "conversation": {"turn"},
     "question": {"conversation"},
     "exchange": {"config", "conversation", "files"},
     "files": {"conversation"},
@@ -144,7 +145,7 @@ WITHOUT_FLASK = (
     "catalog",
     "kinds",
 )
-WITHOUT_FLASK += ("wording",)
+WITHOUT_FLASK += ("wording", "turn")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
 WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 
