@@ -25,7 +25,8 @@ ALLOWED = {
     "compression": set(),
     "wording": set(),
     "i18n": {"wording"},
-    "conversation": set(),
+    "turn": set(),
+    "conversation": {"turn"},
     "question": {"conversation"},
     "exchange": {"config", "conversation", "files"},
     "files": {"conversation"},
@@ -150,7 +151,7 @@ WITHOUT_FLASK = (
     "catalog",
     "kinds",
 )
-WITHOUT_FLASK += ("wording",)
+WITHOUT_FLASK += ("wording", "turn")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
 WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 
