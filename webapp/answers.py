@@ -17,7 +17,8 @@ from typing import Any
 from . import exchange
 from .backend import Backend
 from .budget import Budget
-from .conversation import Answer, Busy, Conversation, Failure, Picture, Refused, Status, Turn
+from .conversation import Answer, Busy, Conversation, Picture, Refused, Status, Turn
+from .failure import Failure, failure_of
 from .files import Files
 from .llm_errors import LLMError, Stopped
 from .pictures import pictures_of
@@ -25,6 +26,7 @@ from .reply import Piece
 from .running import Logs, Positions, RunningAnswer
 from .store import Store
 from .tokens import counted, estimated_usage
+from .wording import say
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ class ServerStopping(Refused):
     status = 503
 
     def __init__(self) -> None:
-        super().__init__("The server is stopping. Send the question again when it is back.")
+        super().__init__(say("The server is stopping. Send the question again when it is back."))
 
 
 class Answers:
@@ -154,7 +156,7 @@ class Answers:
         except Stopped:
             return "stopped", None
         except LLMError as error:
-            return "failed", Failure(type(error).__name__, str(error), error.status, error.retry_after)
+            return "failed", failure_of(error, type(error).__name__, error.status, error.retry_after)
         except Exception as error:
             log.exception("An answer failed in a way that nobody foresaw.")
             return "failed", Failure("Unforeseen", f"{type(error).__name__}: {error}")

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from .turn import ID, Answer, Failure, Picture, Status, Turn, new_id
+from .failure import Failure
+from .turn import ID, Answer, Picture, Status, Turn, new_id
 
 # Who deals with conversations finds here what they are made of, too.
 # fmt: off
@@ -21,6 +22,7 @@ __all__ = [
     "Picture", "Refused", "Status", "Turn", "Unknown", "new_id",
 ]
 # fmt: on
+from .wording import say
 
 FORMAT_VERSION = 2
 
@@ -40,7 +42,7 @@ class Busy(Refused):
     status = 409
 
     def __init__(self) -> None:
-        super().__init__("An answer is still being written. Wait for it or stop it, then send again.")
+        super().__init__(say("An answer is still being written. Wait for it or stop it, then send again."))
 
 
 class Unknown(Refused):
@@ -83,13 +85,13 @@ class Conversation(Struct, omit_defaults=True):
         for turn in self.turns:
             if turn.id == turn_id:
                 return turn
-        raise Unknown("That turn is no longer in this conversation.")
+        raise Unknown(say("That turn is no longer in this conversation."))
 
     def turn_of(self, answer_id: str) -> Turn:
         for turn in self.turns:
             if turn.answer.id == answer_id:
                 return turn
-        raise Unknown("That answer is no longer in this conversation.")
+        raise Unknown(say("That answer is no longer in this conversation."))
 
     def ask(self, question: str, turn_id: str, *, single: bool = False) -> Turn:
         """Append a turn; the same id with the same question again is the same turn, not a second one."""
@@ -124,7 +126,7 @@ class Conversation(Struct, omit_defaults=True):
         turn = self.turn(turn_id)
         self._refuse_while_busy()
         if not turn.answer.can_continue:
-            raise Refused("There is nothing to continue in that answer.")
+            raise Refused(say("There is nothing to continue in that answer."))
         before = turn.answer
         usages = [*before.usage_before, *([before.usage] if before.usage else [])]
         turn.answers[-1] = Answer(
@@ -147,9 +149,9 @@ class Conversation(Struct, omit_defaults=True):
         if answer.status == "pending":
             raise Busy
         if not 0 <= index < len(answer.choices):
-            raise Unknown("That choice is not in this answer.")
+            raise Unknown(say("That choice is not in this answer."))
         if not answer.choices[index]:
-            raise Refused("That choice is empty; there is nothing to keep.")
+            raise Refused(say("That choice is empty; there is nothing to keep."))
         answer.kept, answer.text = index, answer.choices[index]
         self.counted = ""
         if index < len(answer.finish_reasons):

@@ -11,6 +11,7 @@ from .exchange import Exchange, load, pretty, pretty_body, shortened
 from .files import Files
 from .llm import known_parameters
 from .snippets import curl, python
+from .wording import say
 
 blueprint = Blueprint("inspector", __name__)
 
@@ -49,7 +50,7 @@ def _find(conversation: Conversation, answer_id: str) -> tuple[Turn, Answer]:
         for answer in turn.answers:
             if answer.id == answer_id:
                 return turn, answer
-    raise Unknown("That answer is no longer in this conversation.")
+    raise Unknown(say("That answer is no longer in this conversation."))
 
 
 def _shown(exchange: Exchange) -> Shown:

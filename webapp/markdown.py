@@ -26,7 +26,7 @@ def blocks(
     """Return the blocks of a text from the character `since` on, where a block must begin.
 
     `name` is unique on the page and begins every id. `open` says that the text will go on growing: its last block, if
-    it is code, is then highlighted up to a line that seldom changes. `gettext` says our few words in the page's language.
+    it is code, is then highlighted up to a line that seldom changes. `gettext` says our words in the page's language.
     """
     starts = [match.start() for match in re.finditer(r"(?:(?<=\n\n)|\A)[^\n]", text[since:])]
     ends = [*starts[1:], len(text) - since]

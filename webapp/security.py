@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, current_app, request
 
 from .config import LOOPBACK
+from .wording import say
 
 POLICY = "; ".join(
     (
@@ -55,7 +56,7 @@ def refuse_other_names() -> None:
     except ValueError:
         name = None
     if name not in (*LOOPBACK, *(allowed or ())):
-        abort(403, f"This server does not answer to the name {name!r}. ALLOWED_HOSTS can add it.")
+        abort(403, say("This server does not answer to the name {name!r}. ALLOWED_HOSTS can add it.", name=name))
 
 
 def refuse_other_sites() -> None:
@@ -71,7 +72,7 @@ def refuse_other_sites() -> None:
     if site not in (None, "same-origin", "none") or (
         site is None and origin is not None and origin.partition("//")[2] != request.host
     ):
-        abort(403, "This request came from another site's page, and was refused.")
+        abort(403, say("This request came from another site's page, and was refused."))
 
 
 def set_headers(response: Response) -> Response:

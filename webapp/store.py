@@ -29,11 +29,12 @@ from flask_session import Session
 from .conversation import FORMAT_VERSION, Conversation, Mode, Refused, Unknown, new_id
 from .files import write_whole
 from .locks import Locks
+from .wording import say
 
 log = logging.getLogger(__name__)
 
 DAY = 86_400
-GONE = "That conversation is not here any more. Reload the page to go on with the one that is."
+GONE = say("That conversation is not here any more. Reload the page to go on with the one that is.")
 
 
 class FolderTaken(Exception):
@@ -144,7 +145,7 @@ class Store:
         if conversation.owner != owner:
             raise Unknown(GONE)
         if conversation.version > FORMAT_VERSION:
-            raise Refused("This conversation was written by a newer Parley. Start that one to go on with it.")
+            raise Refused(say("This conversation was written by a newer Parley. Start that one to go on with it."))
         return conversation
 
     def _read(self, conversation_id: str) -> Conversation | None:
@@ -274,6 +275,9 @@ def hold(folder: Path) -> None:
     except OSError:
         os.close(descriptor)
         raise FolderTaken(
-            f"Another Parley uses the folder {folder}. Stop that one, or give this one its own DATA_DIR."
+            say(
+                "Another Parley uses the folder {folder}. Stop that one, or give this one its own DATA_DIR.",
+                folder=folder,
+            )
         ) from None
     _held[folder] = descriptor

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from .failure import Failure
+
 Status = Literal["pending", "done", "stopped", "interrupted", "failed"]
 
 ID = re.compile("[A-Za-z0-9_-]{1,40}")
@@ -15,18 +17,6 @@ ID = re.compile("[A-Za-z0-9_-]{1,40}")
 def new_id() -> str:
     """Return an id that nobody can guess: 22 characters that are safe in URLs and in HTML ids."""
     return secrets.token_urlsafe(16)
-
-
-class Failure(Struct, omit_defaults=True):
-    """Why an answer failed: the provider's own message, and what is known about it.
-
-    `kind` is the name of the LLMError; `retry_after` is in seconds.
-    """
-
-    kind: str
-    message: str
-    status: int | None = None
-    retry_after: float | None = None
 
 
 class Picture(Struct, omit_defaults=True):
