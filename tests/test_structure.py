@@ -24,7 +24,14 @@ ALLOWED = {
     "question": {"conversation"},
     "exchange": {"config", "conversation", "files"},
     "files": {"conversation"},
-    "markdown": set(),
+    "markdown": {"inline", "source", "writer"},
+    "writer": {"han", "highlighting", "inline", "source"},
+    "inline": {"han", "links", "mathml", "source"},
+    "source": set(),
+    "mathml": set(),
+    "highlighting": set(),
+    "links": set(),
+    "han": set(),
     "security": {"config"},
     "tokens": {"conversation"},
     "sending": {"conversation", "tokens"},
@@ -145,6 +152,7 @@ WITHOUT_FLASK = (
     "kinds",
 )
 WITHOUT_FLASK += ("wording",)
+WITHOUT_FLASK += ("markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
 WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 
