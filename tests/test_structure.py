@@ -31,7 +31,14 @@ ALLOWED = {
     "question": {"conversation"},
     "exchange": {"config", "conversation", "files"},
     "files": {"conversation"},
-    "markdown": set(),
+    "markdown": {"inline", "source", "writer"},
+    "writer": {"han", "highlighting", "inline", "source"},
+    "inline": {"han", "links", "mathml", "source"},
+    "source": set(),
+    "mathml": set(),
+    "highlighting": set(),
+    "links": set(),
+    "han": set(),
     "security": {"config"},
     "tokens": {"conversation"},
     "sending": {"conversation", "tokens"},
@@ -157,6 +164,7 @@ WITHOUT_FLASK = (
     "kinds",
 )
 WITHOUT_FLASK += ("wording", "turn", "failure", "field")
+WITHOUT_FLASK += ("markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
 WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 
