@@ -23,6 +23,7 @@ ALLOWED = {
     "locks": set(),
     "assets": set(),
     "compression": set(),
+    "proxy": {"config"},
     "wording": set(),
     "i18n": {"wording"},
     "failure": set(),
@@ -133,7 +134,7 @@ ALLOWED = {
     "serving": {"files"},
     "__init__": {
         *("answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files", "i18n"),
-        *("security", "store"),
+        *("proxy", "security", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "speech", "transfer"),
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},

@@ -28,6 +28,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         meter,
         models,
         panel,
+        proxy,
         security,
         speech,
         store,
@@ -56,6 +57,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     )
     app.extensions["audio"] = Audio(backend, files, budget, app.config["SPEECH_VOICE"])
 
+    proxy.init_app(app)
     assets.init_app(app)
     compression.init_app(app)
     i18n.init_app(app)
