@@ -1,8 +1,8 @@
-"""The panel that shows an answer's requests and replies as they are, and as code that runs."""
+"""An answer as it came: its Markdown, and the panel with its requests and replies, also as code that runs."""
 
 from typing import NamedTuple, cast
 
-from flask import Blueprint, current_app, render_template
+from flask import Blueprint, Response, current_app, render_template
 
 from . import store
 from .answers import Answers
@@ -42,6 +42,15 @@ def exchange(conversation_id: str, answer_id: str) -> str:
         answer=answer,
         exchanges=[_shown(exchange) for exchange in exchanges],
     )
+
+
+@blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/markdown")
+def markdown(conversation_id: str, answer_id: str) -> Response:
+    """Return an answer as the model wrote it; 202 while more of it may come."""
+    conversation = store.current().load(conversation_id, store.visitor())
+    _, answer = _find(cast(Answers, current_app.extensions["answers"]).live(conversation), answer_id)
+    status = 202 if answer.status == "pending" else 200
+    return Response(answer.text, status, {"Cache-Control": "no-store"}, mimetype="text/plain")
 
 
 def _find(conversation: Conversation, answer_id: str) -> tuple[Turn, Answer]:
