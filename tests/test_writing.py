@@ -109,9 +109,7 @@ def test_composing_through_the_browsers_own_input_method(page, openai):
     page.get_by_role("link", name="Models", exact=True).first.click()
     page.locator("#model-name").focus()
     keyboard.send("Input.imeSetComposition", {"text": "qwen", "selectionStart": 4, "selectionEnd": 4})
-    keyboard.send(
-        "Input.dispatchKeyEvent", {"type": "keyDown", "windowsVirtualKeyCode": 229, "text": "\r", **ENTER}
-    )
+    keyboard.send("Input.dispatchKeyEvent", {"type": "keyDown", "windowsVirtualKeyCode": 229, "text": "\r", **ENTER})
     expect(page.locator("#panel")).to_be_visible()
     expect(page.locator("#model-name")).to_have_value("qwen")
 
@@ -257,7 +255,7 @@ def test_on_a_phone_no_field_is_so_small_that_it_zooms_and_nothing_is_too_wide(v
     small = """() => [...document.querySelectorAll("textarea, select, input:not([type=checkbox])")]
         .filter((field) => field.type !== "hidden" && parseFloat(getComputedStyle(field).fontSize) < 16)
         .map((field) => field.name || field.id)"""
-    addresses = [page.url] + page.eval_on_selector_all(".panel-link", "links => links.map(link => link.href)")
+    addresses = [page.url, *page.eval_on_selector_all(".panel-link", "links => links.map(link => link.href)")]
     for address in addresses:
         page.goto(address)
         assert page.evaluate(small) == [], address
