@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from html import escape
 from typing import Any, NamedTuple
 
@@ -35,10 +36,16 @@ class Inline:
         self.answer = answer
         self.source = source
         self.linked = ""
-        self.ids = {
-            f"{escape(answer.name)}-{'note' if defines else 'ref'}-{as_id(label)}"
-            for label, defines in NOTES.findall(answer.text, 0, since)
-        }
+        self.start = since  # of the block that is being written
+        self.ids: set[str] = set()
+
+    @cached_property
+    def first_notes(self) -> dict[str, int]:
+        """Where each footnote, and each mark of one, is first written: the same for a text that goes on growing."""
+        first: dict[str, int] = {}
+        for match in NOTES.finditer(self.answer.text):
+            first.setdefault(f"{'note' if match[2] else 'ref'}-{as_id(match[1])}", match.start())
+        return first
 
     def _text(self, node: comrak.AstNode) -> list[Piece]:
         text: str = value(node)
@@ -62,11 +69,10 @@ class Inline:
             return formula(aside.source, aside.latex, aside.display)
         if self.linked:
             return escape(aside.source)
-        label = as_id(aside.label)
-        id_ = self.new_id(f"ref-{label}", once=True)
+        label, name = as_id(aside.label), escape(self.answer.name)
         said = escape(self.answer.gettext("Footnote {label}").format(label=aside.label))
         return (
-            f'<sup class="footnote-ref"><a{id_attribute(id_)} href="#{escape(self.answer.name)}-note-{label}" '
+            f'<sup class="footnote-ref"><a{self.note_id(f"ref-{label}")} href="#{name}-note-{label}" '
             f'aria-label="{said}">{escape(aside.label)}</a></sup>'
         )
 
@@ -124,26 +130,26 @@ class Inline:
         begin = next(i for i in range(len(written) - 1, -1, -1) if written[i].startswith("<a "))
         return links.whereto(url, re.sub("<[^>]*>", "", "".join(written[begin:])))
 
-    def new_id(self, wanted: str, once: bool = False) -> str:
-        """Return an id that nothing else on the page has; of those wanted `once`, only the first gets one."""
+    def new_id(self, wanted: str) -> str:
+        """Return an id that nothing else on the page has."""
         id_, count = f"{escape(self.answer.name)}-{wanted}", 1
-        if once and id_ in self.ids:
-            return ""
         while id_ in self.ids:
             count += 1
             id_ = f"{escape(self.answer.name)}-{wanted}-{count}"
         self.ids.add(id_)
         return id_
 
+    def note_id(self, wanted: str) -> str:
+        """Return the attribute with the id of a footnote or of its mark, for the first of its kind alone."""
+        if wanted in self.ids or self.first_notes.get(wanted, self.start) < self.start:
+            return ""
+        self.ids.add(wanted)
+        return f' id="{escape(self.answer.name)}-{wanted}"'
+
 
 def value(node: comrak.AstNode) -> Any:
     """Return what the parser says of a node beside its kind."""
     return node.node_value.value  # type: ignore[attr-defined]
-
-
-def id_attribute(id_: str) -> str:
-    """Return the attribute, or nothing for no id."""
-    return f' id="{id_}"' if id_ else ""
 
 
 def as_id(label: str) -> str:

@@ -23,11 +23,13 @@ NESTING = re.compile(r"[*_~]|(?<=!)\[")
 MANY_QUOTES = re.compile(rf"^((?:[^>\n\r]*+>){{{MOST_QUOTES}}})(.+)$", re.MULTILINE)
 FAR_ITEM = re.compile(r"^([ \t>]{300,})([-+*]|\d{1,9}[.)])(?=[ \t])", re.MULTILINE)
 PARAGRAPH_END = re.compile(r"(\n[ \t]*\n|\r\n[ \t]*\r\n)")
-LINE_END = re.compile(r"\r\n?|\n")
+LONE_RETURN = re.compile(r"\r(?!\n)")
+LINE_END = re.compile("\n")
 
 FENCE = r"^[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})"
 SIGN = re.compile(FENCE + r"|\\[\\`$()\[\]]|`+|\$\$?|\[\^", re.MULTILINE)
-BLANK_LINE = re.compile(r"\n[ \t>]*(?:\n|\Z)")
+# Where words end, and what began among them with them.
+NEXT_BLOCK = re.compile(r"\n[ \t>]*(?:\r?\n|\Z|[-+*][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\[\^|\||(?<=>))")
 LINE = r"(?:[^\\$\r\n]|\\[^\r\n])"
 # A line end inside a formula among words, where the next line does not begin another block.
 JOINT = r"\r?\n(?![ \t]*(?:[-+*>#|`~\r\n]|\d{1,9}[.)]|\Z))"
@@ -63,7 +65,7 @@ class Source:
     """The text for the parser, and the way back from it."""
 
     def __init__(self, text: str) -> None:
-        text = UNFIT.sub("\ufffd", text)
+        text = LONE_RETURN.sub("\n", UNFIT.sub("\ufffd", text))
         self.aside: list[Aside] = []
         self._moved: list[tuple[int, int]] = [(0, 0)]
         self.text = _shallow(self._set_aside(text) if _may_hold_formulas(text) else text)
@@ -137,7 +139,7 @@ def _end_of_code(text: str, at: int, length: int, ticks: dict[int, list[int]]) -
     i = bisect_right(runs, at)
     if i == len(runs):
         return at
-    return at if BLANK_LINE.search(text, at, runs[i]) else runs[i] + length
+    return at if NEXT_BLOCK.search(text, at, runs[i]) else runs[i] + length
 
 
 def _defines(text: str, label: re.Match[str]) -> bool:

@@ -7,7 +7,7 @@ import comrak
 
 from . import han
 from .highlighting import highlight, highlight_open, label
-from .inline import HANDLERS, LINK_END, Inline, Piece, as_id, id_attribute, value
+from .inline import HANDLERS, LINK_END, Inline, Piece, as_id, value
 from .source import STOOD_IN, upright
 
 FIRST_TAG = re.compile(r"(?<=<)[a-z]+[1-6]?")
@@ -21,8 +21,6 @@ ALIGNED = (  # The parser's enumerations have no hash.
 
 class Writer(Inline):
     """Writes the blocks of an answer, one after the other."""
-
-    start = 0
 
     def write(self, node: comrak.AstNode, start: int, original: str) -> str:
         """Return the HTML of a top-level block; `original` is its source, and begins at `start`."""
@@ -116,11 +114,10 @@ class Writer(Inline):
 
     def _footnote(self, node: comrak.AstNode) -> list[Piece]:
         name = value(node).name
-        id_ = self.new_id(f"note-{as_id(name)}", once=True)
         back = self.answer.gettext("Back to reference {label}").format(label=name)
         target = escape(f"#{self.answer.name}-ref-{as_id(name)}")
         return [
-            f'<div class="footnote"{id_attribute(id_)} dir="auto">',
+            f'<div class="footnote"{self.note_id(f"note-{as_id(name)}")} dir="auto">',
             f'<a class="footnote-label" href="{target}" aria-label="{escape(back)}">{escape(name)}</a>\n',
             *_in_item(node),
             "</div>\n",
