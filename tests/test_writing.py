@@ -131,7 +131,8 @@ def test_esc_while_composing_stops_nothing(page, openai):
 @pytest.mark.parametrize("status", [400, 409, 502])
 def test_a_draft_outlives_a_question_that_was_not_taken_and_a_reload(visit, page, status):
     page.route("**/ask", lambda route: route.fulfill(status=status, body="<p>Not now.</p>"))
-    ask(page, "Not lost")
+    with page.expect_console_message():
+        ask(page, "Not lost")
     expect(page.locator("#notice")).to_have_text("Not now.")
     page.reload()
     expect(page.locator("#question")).to_have_value("Not lost")
@@ -199,9 +200,11 @@ def test_a_list_of_keys_opens_by_key_and_by_click_and_closes(page):
     expect(dialog).to_be_hidden()
 
 
-def test_a_slash_goes_to_the_box_and_the_single_keys_can_be_turned_off(page):
+def test_the_list_leads_to_the_box_and_its_single_key_can_be_turned_off(page):
     page.locator("#send").focus()
-    page.keyboard.press("/")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("b")
     expect(page.locator("#question")).to_be_focused()
     expect(page.locator("#question")).to_have_value("")
     page.keyboard.press("Control+/")
@@ -209,7 +212,6 @@ def test_a_slash_goes_to_the_box_and_the_single_keys_can_be_turned_off(page):
     page.keyboard.press("Escape")
     page.reload()
     page.locator("#send").focus()
-    page.keyboard.press("/")
     page.keyboard.press("?")
     expect(page.locator("#send")).to_be_focused()
     expect(page.locator("#keys")).to_be_hidden()
@@ -239,6 +241,7 @@ def test_begin_anew_asks_first(page):
     asked = []
     page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     page.locator("#question").press("Control+/")
+    expect(page.locator("#keys")).to_be_visible()
     page.keyboard.press("n")
     expect(page.locator("article.turn")).to_have_count(1)
     assert "Clear this conversation?" in asked[0]
