@@ -95,16 +95,18 @@ document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
   // The focus that a button took with it goes to what took its place.
   if (aside(event)) document.activeElement === document.body && event.target.querySelector?.("audio")?.focus({ preventScroll: true });
   // On a phone the focus would bring the keyboard back, over the answer.
-  else if (!touch.matches && !inTurn(event.detail.ctx.sourceElement)) question.focus();
+  else if (!inTurn(event.detail.ctx.request) && !touch.matches) question.focus();
 });
 
-/** Tell whether a button changed its own turn without a question, and keep the focus there. */
-function inTurn(/** @type {Element | undefined} */ source) {
-  const turn = source?.getAttribute("action")?.match(/turns\/([^/]+)\/(keep|leave-out|take-back)/)?.[1];
+/** Tell whether a button changed a turn without a question, and keep the focus there. */
+function inTurn(/** @type {any} */ { action, submitter }) {
+  const turn = action?.match(/turns\/([^/]+)\/(keep|leave-out|take-back|answer|version)/)?.[1];
   if (!turn) return false;
-  /** @type {HTMLElement | null} */
-  const first = document.querySelector(`#turn-${CSS.escape(turn)} .outcome-actions :is(button, a)`);
-  first?.focus({ preventScroll: true });
+  following = false; // It is looked at where it is.
+  // A pager's buttons have ids; one that leads no further gives the focus to the other.
+  const id = submitter?.id;
+  const there = id ? `#${id}:enabled, #${id}:disabled ~ button, button:has(~ #${id}:disabled)` : `#turn-${turn} .outcome-actions :is(button, a)`;
+  /** @type {HTMLElement | null} */ (document.querySelector(there))?.focus({ preventScroll: true });
   return true;
 }
 

@@ -107,11 +107,13 @@ ALLOWED = {
         "store",
         "__init__",
     },
+    "turns": {"chat", "conversation", "store"},
     "export": {"config", "conversation", "exchange", "__init__"},
     "notebook": {"config", "conversation", "export", "python_text"},
     "candidate": {"question", "conversation"},
     "foreign": {"candidate", "conversation"},
-    "importing": {"candidate", "conversation", "export", "foreign"},
+    "exported": {"candidate", "conversation", "export"},
+    "importing": {"candidate", "exported", "foreign"},
     "choices": {"candidate", "conversation", "files"},
     "transfer": {
         "candidate",
@@ -135,7 +137,7 @@ ALLOWED = {
     "__init__": {
         *("answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files", "i18n"),
         *("proxy", "security", "store"),
-        *("chat", "inspector", "media", "meter", "models", "panel", "speech", "transfer"),
+        *("chat", "inspector", "media", "meter", "models", "panel", "speech", "transfer", "turns"),
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},
     "__main__": {"__init__", "config", "local_model", "prices", "serving", "store"},
@@ -167,7 +169,7 @@ WITHOUT_FLASK = (
 WITHOUT_FLASK += ("wording", "turn", "failure", "field")
 WITHOUT_FLASK += ("markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
-WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
+WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 
 
 def imports(module):

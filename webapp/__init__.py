@@ -33,6 +33,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         speech,
         store,
         transfer,
+        turns,
     )
     from .answers import Answers
     from .audio import Audio
@@ -64,6 +65,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     meter.init_app(app)
     security.init_app(app)
     errors.init_app(app)
-    for part in (chat, panel, inspector, transfer, models, media, speech):
+    for part in (chat, turns, panel, inspector, transfer, models, media, speech):
         app.register_blueprint(part.blueprint)
     return app

@@ -17,7 +17,7 @@ from typing import Any
 from . import exchange
 from .backend import Backend
 from .budget import Budget
-from .conversation import Answer, Busy, Conversation, Picture, Refused, Status, Turn
+from .conversation import Answer, Conversation, Picture, Refused, Status, Turn
 from .failure import Failure, failure_of
 from .files import Files
 from .llm_errors import LLMError, Stopped
@@ -125,10 +125,7 @@ class Answers:
         """
         self.stop(conversation)
         with self.store.editing(conversation.id, conversation.owner) as edited:
-            if edited.pending:
-                raise Busy
-            edited.turns.clear()
-            edited.sent_from = ""
+            edited.clear()
         self.files.remove(edited.id)
         return edited
 
@@ -237,7 +234,7 @@ class Answers:
         if turn is None or turn.answer.id in self._running:
             return None
         if kept := self.logs.kept(turn.answer.id):
-            turn.answers[-1] = kept
+            turn.answer = kept
         else:
             before = len(turn.answer.text)
             self.logs.recover(turn.answer)
