@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from html import unescape
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -104,8 +105,24 @@ def statuses(page):
 
 
 def texts(page):
-    """Return the texts of a page's answers, as they are written in the HTML."""
-    return re.findall(r'<div class="text" id=[^>]*>(.*?)</div>', page, re.DOTALL)
+    """Return the HTML of the texts of a page's answers."""
+    found = re.finditer(r'<div class="text(?: prose)?" id=[^>]*>', page)
+    return ["".join(_inside(page, start.end())) for start in found]
+
+
+def _inside(page, start):
+    """Yield the parts of an element's content that begins at `start`."""
+    depth = 0
+    for part in re.findall(r"</?div|(?:(?!</?div).)+", page[start:], re.DOTALL):
+        depth += {"<div": 1, "</div": -1}.get(part, 0)
+        if depth < 0:
+            return
+        yield part
+
+
+def words(html):
+    """Return the words that HTML shows, with each stretch of white space as one space."""
+    return " ".join(unescape(re.sub("<[^>]*>", "", html)).split())
 
 
 @pytest.fixture

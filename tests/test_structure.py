@@ -71,7 +71,11 @@ ALLOWED = {
         "store",
         "tokens",
     },
-    "following": {"answers", "conversation", "reply", "running"},
+    "growth": set(),
+    "emphasis": set(),
+    "mending": {"emphasis"},
+    "unfolding": {"conversation", "growth", "markdown", "mending"},
+    "following": {"answers", "conversation", "growth", "i18n", "reply", "running", "unfolding"},
     "errors": {"conversation", "store"},
     "json_text": set(),
     "parameter": {"conversation"},
@@ -84,7 +88,6 @@ ALLOWED = {
         "backend",
         "conversation",
         "following",
-        "markdown",
         "pictures",
         "request",
         "store",
@@ -145,6 +148,7 @@ WITHOUT_FLASK = (
     "kinds",
 )
 WITHOUT_FLASK += ("wording",)
+WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
 WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 
