@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from html import unescape
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -105,24 +104,19 @@ def statuses(page):
 
 
 def texts(page):
-    """Return the HTML of the texts of a page's answers."""
+    """Return the texts of a page's answers: what their HTML has beside its tags."""
     found = re.finditer(r'<div class="text(?: prose)?" id=[^>]*>', page)
-    return ["".join(_inside(page, start.end())) for start in found]
+    return [re.sub("<[^>]*>", "", "".join(_inside(page, start.end()))).strip() for start in found]
 
 
 def _inside(page, start):
-    """Yield the parts of an element's content that begins at `start`."""
+    """Yield the parts of the content of a `div`, which begins at `start`."""
     depth = 0
     for part in re.findall(r"</?div|(?:(?!</?div).)+", page[start:], re.DOTALL):
         depth += {"<div": 1, "</div": -1}.get(part, 0)
         if depth < 0:
             return
         yield part
-
-
-def words(html):
-    """Return the words that HTML shows, with each stretch of white space as one space."""
-    return " ".join(unescape(re.sub("<[^>]*>", "", html)).split())
 
 
 @pytest.fixture
