@@ -104,8 +104,19 @@ def statuses(page):
 
 
 def texts(page):
-    """Return the texts of a page's answers, as they are written in the HTML."""
-    return re.findall(r'<div class="text" id=[^>]*>(.*?)</div>', page, re.DOTALL)
+    """Return the texts of a page's answers: what their HTML has beside its tags."""
+    found = re.finditer(r'<div class="text(?: prose)?" id=[^>]*>', page)
+    return [re.sub("<[^>]*>", "", "".join(_inside(page, start.end()))).strip() for start in found]
+
+
+def _inside(page, start):
+    """Yield the parts of the content of a `div`, which begins at `start`."""
+    depth = 0
+    for part in re.findall(r"</?div|(?:(?!</?div).)+", page[start:], re.DOTALL):
+        depth += {"<div": 1, "</div": -1}.get(part, 0)
+        if depth < 0:
+            return
+        yield part
 
 
 @pytest.fixture

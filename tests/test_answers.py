@@ -207,7 +207,7 @@ def test_a_huge_text_is_sent_in_pieces(answers, talk, openai):
 
 
 def test_silence_is_bridged_by_heartbeats(answers, talk, openai, monkeypatch):
-    monkeypatch.setattr("webapp.running.HEARTBEAT", 0.05)
+    monkeypatch.setattr("webapp.answers.HEARTBEAT", 0.05)
     openai.enqueue(Reply([SILENCE]))
     answer_id = ask(answers, talk)
     assert next(answers.follow(answer_id, {})) == []

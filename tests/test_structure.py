@@ -87,7 +87,11 @@ ALLOWED = {
         "store",
         "tokens",
     },
-    "following": {"answers", "conversation", "reply", "running"},
+    "growth": set(),
+    "emphasis": set(),
+    "mending": {"emphasis"},
+    "unfolding": {"conversation", "growth", "markdown", "mending"},
+    "following": {"answers", "conversation", "growth", "i18n", "reply", "running", "unfolding"},
     "errors": {"conversation", "store"},
     "json_text": set(),
     "parameter": {"conversation"},
@@ -101,7 +105,6 @@ ALLOWED = {
         "backend",
         "conversation",
         "following",
-        "markdown",
         "pictures",
         "request",
         "store",
@@ -168,6 +171,7 @@ WITHOUT_FLASK = (
 )
 WITHOUT_FLASK += ("wording", "turn", "failure", "field")
 WITHOUT_FLASK += ("markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
+WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
 WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 

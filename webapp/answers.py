@@ -23,7 +23,7 @@ from .files import Files
 from .llm_errors import LLMError, Stopped
 from .pictures import pictures_of
 from .reply import Piece
-from .running import Logs, Positions, RunningAnswer
+from .running import HEARTBEAT, Logs, Positions, RunningAnswer
 from .store import Store
 from .tokens import counted, estimated_usage
 from .wording import say
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 UPDATES_PER_SECOND = 30
 READ_OUT_WITHIN = 0.5  # seconds; a model that is still being loaded cannot be interrupted
+PAUSE = 0.3  # seconds without text in which a follower shows what it held back to save work
 PIECE = 200_000  # characters of one update
 
 
@@ -94,15 +95,17 @@ class Answers:
         self.logs.remove(turn.answer.id)
         return edited
 
-    def follow(self, answer_id: str, positions: Positions) -> Iterator[list[Piece]]:
+    def follow(
+        self, answer_id: str, positions: Positions, holds: Callable[[], bool] = lambda: False
+    ) -> Iterator[list[Piece]]:
         """Yield the text of an answer from its positions on, until it is settled; brings the positions forward.
 
-        At most UPDATES_PER_SECOND times; an empty list is a heartbeat. Ends at once for an answer that
-        does not run.
+        At most UPDATES_PER_SECOND times; an empty list is a heartbeat, or a pause while the follower `holds` text.
+        Ends at once for an answer that does not run.
         """
         running = self._running.get(answer_id)
         while running is not None:
-            heard = running.wait(positions)
+            heard = running.wait(positions, PAUSE if holds() else HEARTBEAT)
             while pieces := running.unread(positions, PIECE):
                 for channel, text in pieces:
                     positions[channel] = positions.get(channel, 0) + len(text)

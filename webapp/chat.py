@@ -13,7 +13,6 @@ from .answers import Answers
 from .backend import Backend
 from .conversation import Conversation, Mode, Refused, Turn, new_id
 from .following import read_positions
-from .markdown import plain
 from .pictures import picture_name
 from .question import BadQuestion, check_question
 from .request import PATHS
@@ -46,7 +45,7 @@ def wants_fragment() -> bool:
 def helpers() -> dict[str, object]:
     return {
         "backend": backend(),
-        "render_answer": plain,
+        "answer_text": following.answer_text,
         "new_id": new_id,
         "page_url": page_url,
         "path_of": path_of,

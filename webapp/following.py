@@ -3,20 +3,31 @@
 import re
 from collections.abc import Iterator
 
-from flask import render_template
+from flask import current_app, render_template
+from markupsafe import Markup
 
 from .answers import Answers
 from .conversation import Answer, Conversation, Refused
-from .reply import REASONING, Piece
+from .growth import Change
+from .i18n import gettext
+from .reply import REASONING
 from .running import Positions, texts_of
+from .unfolding import Unfolding, Unrendered, unfolding, whole
 
 
 def events(answers: Answers, before: Conversation, answer_id: str, positions: Positions) -> Iterator[str]:
-    """Yield an answer's text from its positions on as server-sent events, then its end."""
-    for pieces in answers.follow(answer_id, positions):
-        if pieces:
-            yield _event(_pieces(answer_id, pieces), positions)
-        else:
+    """Yield an answer's text from its positions on as server-sent events, then its end.
+
+    Positions are in characters, and say how much of its text the page shows.
+    """
+    texts = _Texts(before, answer_id, positions)
+    if pieces := texts.misplaced():
+        yield _event(pieces, texts.positions)
+    for came in answers.follow(answer_id, positions, texts.wait):
+        html = texts.take(came)
+        if html:
+            yield _event(html, texts.positions)
+        elif not came:
             yield ": heartbeat\n\n"
     try:
         conversation = answers.live(answers.store.load(before.id, before.owner))
@@ -24,17 +35,77 @@ def events(answers: Answers, before: Conversation, answer_id: str, positions: Po
     except Refused:
         yield "event: end\ndata:\n\n"  # Cleared meanwhile; whoever cleared it has told the page.
         return
-    if rest := _rest(turn.answer, positions):
-        yield _event(_pieces(answer_id, rest), positions)
+    if html := texts.finish(turn.answer):
+        yield _event(html, texts.positions)
     moved = conversation.sent_from != before.sent_from
-    yield _event(render_template("_settled.html", conversation=conversation, turn=turn, moved=moved), positions)
+    frame = render_template("_settled.html", conversation=conversation, turn=turn, moved=moved)
+    yield _event(frame, texts.positions)
     yield "event: end\ndata:\n\n"
 
 
-def _pieces(answer_id: str, pieces: list[Piece]) -> str:
-    return "".join(
-        render_template("_piece.html", id=text_id(answer_id, channel), text=text) for channel, text in pieces
-    )
+class _Texts:
+    """The texts of an answer as one page shows them."""
+
+    def __init__(self, conversation: Conversation, answer_id: str, positions: Positions):
+        answer = conversation.turn_of(answer_id).answer
+        self.id = answer_id
+        self.mode = conversation.mode
+        # What was settled before anybody followed it here is sent whole, whatever the page has: it may be another
+        # version's page, or come from before a restart.
+        self.anew = answer.status != "pending"
+        self._texts: dict[int, Unfolding | Unrendered] = {}
+        self._misplaced: list[int] = []
+        for channel, text in texts_of(answer).items():
+            if positions.get(channel, 0) > len(text):
+                positions[channel] = len(text)
+                self._misplaced.append(channel)
+            self._text(channel, text[: positions.get(channel, 0)])
+
+    @property
+    def positions(self) -> Positions:
+        return {channel: text.shown for channel, text in self._texts.items()}
+
+    def misplaced(self) -> str:
+        """Return the HTML that puts a page right that claims to show more than there is."""
+        return "".join(_piece(self._texts[channel].name, self._texts[channel].anew()) for channel in self._misplaced)
+
+    def wait(self) -> bool:
+        """Tell whether text came that is not shown yet."""
+        return any(text.waits for text in self._texts.values())
+
+    def take(self, pieces: list[tuple[int, str]]) -> str:
+        """Return the HTML for pieces of text, or for what waited, if there are none."""
+        if not pieces:
+            return "".join(_pieces(text.name, text.flush()) for text in self._texts.values())
+        return "".join(_pieces(self._text(channel).name, self._text(channel).feed(text)) for channel, text in pieces)
+
+    def finish(self, answer: Answer) -> str:
+        """Return the HTML that is missing to an answer's whole texts."""
+        texts = [(self._text(channel), text) for channel, text in texts_of(answer).items()]
+        return "".join(_pieces(shown.name, shown.finish(text, anew=self.anew)) for shown, text in texts)
+
+    def _text(self, channel: int, text: str = "") -> Unfolding | Unrendered:
+        if channel not in self._texts:
+            self._texts[channel] = unfolding(self.mode, text_id(self.id, channel), text, gettext)
+        return self._texts[channel]
+
+
+def answer_text(conversation: Conversation, answer: Answer, text: str, channel: int = 0) -> Markup:
+    """Return the HTML of an answer's text of one channel, as far as it has come."""
+    name = text_id(answer.id, channel)
+    if answer.status == "pending":
+        return unfolding(conversation.mode, name, text, gettext).html
+    return whole(conversation.mode, name, text, gettext)
+
+
+def _pieces(element_id: str, changes: list[Change]) -> str:
+    return "".join(_piece(element_id, change) for change in changes)
+
+
+def _piece(element_id: str, change: Change) -> str:
+    # Not by render_template, which puts together for each piece what the templates of whole pages need.
+    template = current_app.jinja_env.get_template("_piece.html")
+    return template.render(target=change.selector(element_id), swap=change.swap, html=change.html)
 
 
 def text_id(answer_id: str, channel: int) -> str:
@@ -42,14 +113,6 @@ def text_id(answer_id: str, channel: int) -> str:
     if channel == REASONING:
         return f"reasoning-{answer_id}"
     return f"text-{answer_id}-{channel}" if channel else f"text-{answer_id}"
-
-
-def _rest(answer: Answer, positions: Positions) -> list[Piece]:
-    """Return what a settled answer has behind the positions, and bring them to its end."""
-    whole = texts_of(answer)
-    rest = [(channel, text[positions.get(channel, 0) :]) for channel, text in whole.items()]
-    positions |= {channel: len(text) for channel, text in whole.items()}
-    return [(channel, text) for channel, text in rest if text]
 
 
 def positions_of(answer: Answer) -> str:

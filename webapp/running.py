@@ -160,10 +160,10 @@ class RunningAnswer:
             self.settled.set()
             self._news.notify_all()
 
-    def wait(self, positions: Mapping[int, int]) -> bool:
-        """Wait for text behind the positions or for the end; False if neither came within a heartbeat."""
+    def wait(self, positions: Mapping[int, int], seconds: float) -> bool:
+        """Wait for text behind the positions or for the end; False if neither came in time."""
         with self._news:
-            return self._news.wait_for(lambda: bool(self._unread(positions)) or self.settled.is_set(), HEARTBEAT)
+            return self._news.wait_for(lambda: bool(self._unread(positions)) or self.settled.is_set(), seconds)
 
     def unread(self, positions: Mapping[int, int], limit: int) -> list[tuple[int, str]]:
         """Return what each channel has behind its position, up to a number of characters."""
