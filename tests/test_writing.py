@@ -109,9 +109,7 @@ def test_composing_through_the_browsers_own_input_method(page, openai):
     page.get_by_role("link", name="Models", exact=True).first.click()
     page.locator("#model-name").focus()
     keyboard.send("Input.imeSetComposition", {"text": "qwen", "selectionStart": 4, "selectionEnd": 4})
-    keyboard.send(
-        "Input.dispatchKeyEvent", {"type": "keyDown", "windowsVirtualKeyCode": 229, "text": "\r", **ENTER}
-    )
+    keyboard.send("Input.dispatchKeyEvent", {"type": "keyDown", "windowsVirtualKeyCode": 229, "text": "\r", **ENTER})
     expect(page.locator("#panel")).to_be_visible()
     expect(page.locator("#model-name")).to_have_value("qwen")
 
