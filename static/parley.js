@@ -69,7 +69,7 @@ let sent = "";
 // asked is gone by the time of the answer, as an estimate's is when a turn ends, the event is the document's.
 const aside = (/** @type {any} */ event) => event.detail.ctx?.sourceElement?.matches("[data-aside]");
 
-const writtenIn = (/** @type {any} */ form) => form.querySelector?.("textarea[data-enter]");
+const writtenIn = (/** @type {any} */ form) => form.matches?.("form") && form.querySelector("textarea[data-enter]");
 
 document.addEventListener("htmx:config:request", ({ target }) => (sent = writtenIn(target)?.value ?? sent));
 

@@ -52,8 +52,22 @@ def test_cancel_brings_the_question_back_and_the_focus(page):
     page.locator(".cancel").click()
     expect(page.locator(".question")).to_have_text("One?")
     expect(page.locator(".edit")).to_be_focused()
+    # What was typed is a draft, and a draft is kept.
     page.locator(".edit").click()
-    expect(page.locator(".edit-form textarea")).to_have_value("One?")
+    expect(page.locator(".edit-form textarea")).to_have_value("Something else")
+    page.locator(".edit-form textarea").press("Escape")
+    expect(page.locator(".edit")).to_be_focused()
+
+
+def test_up_in_an_empty_box_edits_the_last_question(page):
+    ask(page, "One?")
+    ask(page, "Two?")
+    page.locator("#question").press("ArrowUp")
+    expect(page.locator(".edit-form textarea")).to_have_value("Two?")
+    expect(page.locator(".edit-form textarea")).to_be_focused()
+    page.locator(".edit-form textarea").fill("2?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".question")).to_have_text(["One?", "2?"])
 
 
 def test_what_is_typed_into_an_edit_stays_where_another_tab_changes_something(visit, page, live):
