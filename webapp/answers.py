@@ -94,22 +94,25 @@ class Answers:
         self.logs.remove(turn.answer.id)
         return edited
 
-    def follow(self, answer_id: str, positions: Positions) -> Iterator[list[Piece]]:
+    def runs(self, answer_id: str) -> bool:
+        return answer_id in self._running
+
+    def follow(self, answer_id: str, positions: Positions, *, wait: bool = True) -> Iterator[list[Piece]]:
         """Yield the text of an answer from its positions on, until it is settled; brings the positions forward.
 
         At most UPDATES_PER_SECOND times; an empty list is a heartbeat. Ends at once for an answer that
-        does not run.
+        does not run, and without `wait` after what is there.
         """
         running = self._running.get(answer_id)
         while running is not None:
-            heard = running.wait(positions)
+            heard = not wait or running.wait(positions)
             while pieces := running.unread(positions, PIECE):
                 for channel, text in pieces:
                     positions[channel] = positions.get(channel, 0) + len(text)
                 yield pieces
             if not heard:
                 yield []
-            if running.settled.is_set():
+            if running.settled.is_set() or not wait:
                 return
             running.settled.wait(1 / UPDATES_PER_SECOND)  # Text waits for the next update, the end does not.
 

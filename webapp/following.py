@@ -11,13 +11,29 @@ from .reply import REASONING, Piece
 from .running import Positions, texts_of
 
 
-def events(answers: Answers, before: Conversation, answer_id: str, positions: Positions) -> Iterator[str]:
-    """Yield an answer's text from its positions on as server-sent events, then its end."""
-    for pieces in answers.follow(answer_id, positions):
+def events(
+    answers: Answers, before: Conversation, answer_id: str, positions: Positions, *, polled: bool = False
+) -> Iterator[str]:
+    """Yield an answer's text from its positions on as server-sent events, then its end.
+
+    Polled, they end after what is there, with what asks for the rest.
+    """
+    if answers.runs(answer_id) and not polled:
+        # At once, even where the model is silent: it tells the page that nothing on the way holds events back.
+        yield _event(f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="delete"></hx-partial>', positions)
+    for pieces in answers.follow(answer_id, positions, wait=not polled):
         if pieces:
             yield _event(_pieces(answer_id, pieces), positions)
         else:
             yield ": heartbeat\n\n"
+    if polled and answers.runs(answer_id):
+        again = render_template(
+            "_polling.html", conversation=before, id=answer_id, after=_written(positions), every="1s"
+        )
+        yield _event(
+            f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="outerHTML">{again}</hx-partial>', positions
+        )
+        return
     try:
         conversation = answers.live(answers.store.load(before.id, before.owner))
         turn = conversation.turn_of(answer_id)
