@@ -251,6 +251,16 @@ document.addEventListener("htmx:sse:after:connection", (/** @type {any} */ event
   notice.replaceChildren();
 });
 
+// Something on the way may hold the stream back. Then _polling.html asks, and nothing else must bring the same text.
+document.addEventListener("htmx:before:request", (/** @type {any} */ event) => {
+  const stream = event.target.matches?.(".polling") && event.target.previousElementSibling;
+  if (!stream || !stream.hasAttribute("hx-sse:connect")) return;
+  htmx.trigger(stream, "htmx:abort");
+  const label = stream.cloneNode(true);
+  label.removeAttribute("hx-sse:connect");
+  stream.replaceWith(label);
+});
+
 // --- Other tabs ---
 
 const tabs = new BroadcastChannel("parley");
@@ -270,7 +280,7 @@ addEventListener("pageshow", (event) => event.persisted && reload());
 for (const name of ["htmx:sse:error", "htmx:response:error"]) {
   document.addEventListener(name, (/** @type {any} */ event) => {
     const status = event.detail.status ?? event.detail.ctx?.response.status;
-    if (event.target.matches?.(".following") && status === 404) reload();
+    if (event.target.matches?.(".following, .polling") && status === 404) reload();
   });
 }
 

@@ -95,24 +95,32 @@ class Answers:
         self.logs.remove(turn.answer.id)
         return edited
 
+    def runs(self, answer_id: str) -> bool:
+        return answer_id in self._running
+
     def follow(
-        self, answer_id: str, positions: Positions, holds: Callable[[], bool] = lambda: False
+        self,
+        answer_id: str,
+        positions: Positions,
+        holds: Callable[[], bool] = lambda: False,
+        *,
+        once: bool = False,
     ) -> Iterator[list[Piece]]:
         """Yield the text of an answer from its positions on, until it is settled; brings the positions forward.
 
         At most UPDATES_PER_SECOND times; an empty list is a heartbeat, or a pause while the follower `holds` text.
-        Ends at once for an answer that does not run.
+        Ends at once for an answer that does not run, and `once` what is there was yielded.
         """
         running = self._running.get(answer_id)
         while running is not None:
-            heard = running.wait(positions, PAUSE if holds() else HEARTBEAT)
+            heard = once or running.wait(positions, PAUSE if holds() else HEARTBEAT)
             while pieces := running.unread(positions, PIECE):
                 for channel, text in pieces:
                     positions[channel] = positions.get(channel, 0) + len(text)
                 yield pieces
             if not heard:
                 yield []
-            if running.settled.is_set():
+            if running.settled.is_set() or once:
                 return
             running.settled.wait(1 / UPDATES_PER_SECOND)  # Text waits for the next update, the end does not.
 

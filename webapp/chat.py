@@ -135,12 +135,13 @@ def confirm_clear(conversation_id: str) -> str:
 def stream(conversation_id: str, answer_id: str) -> Response:
     """Send an answer's text from a position on as server-sent events, then its end.
 
-    The positions, in characters, are each event's id, and come back as `Last-Event-ID`.
+    The positions, in characters, are each event's id, and come back as `Last-Event-ID`. With `poll`
+    the stream ends after what is there.
     """
     conversation = opened(conversation_id)
     conversation.turn_of(answer_id)
     start = read_positions(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
-    events = following.events(answers(), conversation, answer_id, start)
+    events = following.events(answers(), conversation, answer_id, start, polled="poll" in request.args)
     return Response(
         stream_with_context(events),
         mimetype="text/event-stream",

@@ -15,20 +15,32 @@ from .running import Positions, texts_of
 from .unfolding import Unfolding, Unrendered, unfolding, whole
 
 
-def events(answers: Answers, before: Conversation, answer_id: str, positions: Positions) -> Iterator[str]:
+def events(
+    answers: Answers, before: Conversation, answer_id: str, positions: Positions, *, polled: bool = False
+) -> Iterator[str]:
     """Yield an answer's text from its positions on as server-sent events, then its end.
 
-    Positions are in characters, and say how much of its text the page shows.
+    Positions are in characters, and say how much of its text the page shows. Polled, the events end after what is
+    there, with what asks for the rest.
     """
     texts = _Texts(before, answer_id, positions)
+    if answers.runs(answer_id) and not polled:
+        # At once, even where the model is silent: it tells the page that nothing on the way holds events back.
+        yield _event(f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="delete"></hx-partial>', texts.positions)
     if pieces := texts.misplaced():
         yield _event(pieces, texts.positions)
-    for came in answers.follow(answer_id, positions, texts.wait):
+    for came in answers.follow(answer_id, positions, texts.wait, once=polled):
         html = texts.take(came)
         if html:
             yield _event(html, texts.positions)
         elif not came:
             yield ": heartbeat\n\n"
+    if polled and answers.runs(answer_id):
+        html, after = texts.take([]), _written(texts.positions)
+        again = render_template("_polling.html", conversation=before, id=answer_id, after=after, every="1s")
+        partial = f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="outerHTML">{again}</hx-partial>'
+        yield _event(html + partial, texts.positions)
+        return
     try:
         conversation = answers.live(answers.store.load(before.id, before.owner))
         turn = conversation.turn_of(answer_id)
