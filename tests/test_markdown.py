@@ -489,6 +489,10 @@ def test_emphasis_beside_full_width_punctuation(text, strong):
     assert re.findall("<strong>(.*?)</strong>", html(text)) == [strong]
 
 
+def test_chinese_is_emphasised_with_dots_and_latin_is_slanted():
+    assert inner("*重点*和*word*") == '<em class="dotted">重点</em>和<em>word</em>'
+
+
 @pytest.mark.parametrize(
     ("text", "language"),
     [
@@ -513,6 +517,7 @@ def test_a_block_says_its_language_where_the_glyphs_depend_on_it(text, language)
         ("你好\n世界", "你好世界"),
         ("你好，\n世界", "你好，世界"),
         ("**你好**\n世界", "<strong>你好</strong>世界"),
+        ("*你好*\n世界", '<em class="dotted">你好</em>世界'),
         ("你好\nworld", "你好\nworld"),
         ("one\ntwo", "one\ntwo"),
         ("안녕\n세계", "안녕\n세계"),
