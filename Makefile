@@ -23,7 +23,7 @@ check: $(VENV)/.dev
 dev: $(VENV)/.dev $(VENV)/.model
 
 $(VENV)/.run: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Parley needs Python 3.10 or newer. If you have one: make PYTHON=/path/to/python3 run"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Parley needs Python 3.11 or newer. If you have one: make PYTHON=/path/to/python3 run"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what Parley needs; this takes a minute the first time."
 	@$(PIP) install -r requirements.txt

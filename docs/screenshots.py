@@ -1,11 +1,14 @@
 """Take the screenshots of the page: `python -m docs.screenshots [FOLDER]`.
 
-With a folder: every state, in light and dark, on screens of four sizes, against the tests' own loopback
-server. Without one: the README's two, in docs/images, with the local model.
+With a folder: every state, on screens of three sizes, in light and dark, in English and Chinese. Without one: the
+README's two, in docs/images. A stub on loopback answers, so that every picture shows the same words.
 """
 
+import re
 import sys
 import tempfile
+from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -14,103 +17,108 @@ from tests import chromium
 from tests.conftest import Server
 from tests.openai_server import SILENCE, OpenAIServer, Reply, chunk, event
 
-SIZES = {"desk": (1280, 800), "tablet": (768, 1024), "phone": (390, 844), "narrow": (320, 640)}
-ENGLISH = (
-    "A conversation is sent whole: the API keeps nothing between two requests, so every question carries the "
-    "turns before it.\n\nThat is why a long conversation costs more with each question, and why providers cache "
-    "the beginning of what you send.",
-    "Two things help:\n\n  1. Clear the conversation when the subject changes.\n  2. Keep the system prompt short.",
-)
-CHINESE = (
-    "每次提问都会把整段对话重新发送一遍：系统提示、之前的问答，以及这一次的问题。\n\n"
-    "因此对话越长，每个问题花费的 tokens 就越多。换话题时，清空对话即可。"
-)
+SIZES = {"1440": (1440, 900), "768": (768, 1024), "390": (390, 844)}
+LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+
+# What is asked and answered in the pictures, by language: parts of a file, each below its name.
+WORDS = {
+    language: dict(re.findall(r"<!-- (\w+) -->\n(.*?)(?=\n\n<!--|\n\Z)", path.read_text(), re.DOTALL))
+    for language in LANGUAGES
+    for path in [Path(__file__).parent / "samples" / f"{language}.md"]
+}
 
 
-def for_the_readme(folder):
-    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
-        server = Server(data)
-        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
-        try:
-            for name, size, theme in (("desk", (1000, 640), "light"), ("phone", (390, 640), "dark")):
-                page = browser.new_page(
-                    viewport=dict(zip(("width", "height"), size, strict=True)),
-                    color_scheme=theme,
-                    device_scale_factor=2,
-                )
-                page.goto(server.url)
-                for question in ("What is the capital of China?", "And the capital of France?"):
-                    page.locator("#question").fill(question)
-                    page.locator("#send").click()
-                    page.locator(f".turn:has-text({question!r}) .answer[data-status=done]").wait_for()
-                page.wait_for_timeout(150)
-                page.screenshot(path=folder / f"{name}.png")
-        finally:
-            server.close()
-
-
-def every_state(folder):
-    folder.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def parley():
+    """Yield a browser, the address of a server, and the stub that answers for the model."""
     openai = OpenAIServer()
-    settings = {"OPENAI_BASE_URL": openai.base_url, "OPENAI_API_KEY": "sk-test", "CHAT_MODEL": "test-model"}
+    settings = {"OPENAI_BASE_URL": openai.base_url, "OPENAI_API_KEY": "sk-test", "CHAT_MODEL": "qwen3-32b"}
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         server = Server(data, **settings)
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
         try:
-            for size, (width, height) in SIZES.items():
-                for theme in ("light", "dark"):
-                    phone = width < 500
-                    context = browser.new_context(
-                        viewport={"width": width, "height": height},
-                        color_scheme=theme,
-                        device_scale_factor=2 if phone else 1,
-                        has_touch=phone,
-                        is_mobile=phone,
-                    )
-                    take(context.new_page(), server.url, openai, folder / f"{size}-{theme}")
-                    context.close()
+            yield browser, server.url, openai
         finally:
+            browser.close()
             server.close()
             openai.close()
 
 
-def take(page, url, openai, name):
+@contextmanager
+def opened(browser, url, size, theme, language, **options):
+    """Yield a page of a new visitor."""
+    width, height = size
+    phone = width < 500
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=theme,
+        locale=LANGUAGES[language],
+        has_touch=phone,
+        is_mobile=phone,
+        **options,
+    )
+    page = context.new_page()
+    page.goto(url)
+    yield page
+    context.close()
+
+
+def ask(page, openai, question, reply, status="done"):
+    openai.enqueue(reply)
+    page.locator("#question").fill(question)
+    page.locator("#send").click()
+    page.locator(f"article.turn:last-child .answer[data-status={status}]").wait_for()
+
+
+def every_state(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with parley() as (browser, url, openai):
+        for size, theme, language in product(SIZES, ("light", "dark"), LANGUAGES):
+            with opened(browser, url, SIZES[size], theme, language) as page:
+                take(
+                    page,
+                    openai,
+                    WORDS[language],
+                    lambda state, of=f"{size}-{theme}-{language}": folder / f"{state}-{of}.png",
+                )
+
+
+def take(page, openai, words, path):
     """Go through a page's states and take a picture of each."""
 
     def picture(state):
-        page.wait_for_timeout(150)
-        page.screenshot(path=f"{name}-{state}.png")
+        page.wait_for_timeout(200)  # For what is animated.
+        page.screenshot(path=path(state))
 
-    def ask(question, status="done"):
-        page.locator("#question").fill(question)
-        page.locator("#send").click()
-        page.locator(f"article.turn:last-child .answer[data-status={status}]").wait_for()
-
-    page.goto(url)
     picture("empty")
-    page.locator("#model summary").click()
-    picture("model")
-    page.locator("#model summary").click()
-    openai.enqueue(Reply.text(ENGLISH[0]), Reply.text(ENGLISH[1]))
-    ask("Why does every question in a chat cost more than the one before?")
-    ask("What can I do about it?")
+    page.locator("#menu-button").click()
+    picture("menu")
+    page.keyboard.press("Escape")
+    ask(page, openai, words["why"], Reply.text(words["because"]))
     picture("answered")
-    openai.enqueue(Reply.text(CHINESE))
-    ask("为什么对话越长，费用越高？")
-    picture("chinese")
-    openai.enqueue(Reply([event(chunk(ENGLISH[0][:140])), SILENCE]))
-    ask("Say that again, in one sentence.", "pending")
-    page.wait_for_timeout(300)
-    page.locator("#question").fill("And a question that comes too early")
-    page.locator("#send").click()
-    page.locator(".notice").wait_for()
+    ask(page, openai, words["code"], Reply.text(words["program"]))
+    picture("code")
+    ask(page, openai, words["again"], Reply([event(chunk(words["begun"])), SILENCE]), "pending")
+    page.locator(".turn:last-child .text strong").wait_for()
     picture("streaming")
     page.locator("#stop").click()
     page.locator(".answer[data-status=stopped]").wait_for()
-    picture("stopped")
-    openai.enqueue(Reply.error(429, "Rate limit reached for test-model.", headers={"Retry-After": "20"}))
-    ask("One more?", "failed")
-    picture("failed")
+    ask(page, openai, words["more"], Reply.error(429, "Rate limit reached.", headers={"Retry-After": "20"}), "failed")
+    picture("error")
+    page.locator("#parameters-line a").click()
+    page.locator("#panel form").wait_for()
+    picture("panel")
+
+
+def for_the_readme(folder):
+    pictures = (("desk", (1120, 800), "light", "en"), ("phone", (390, 800), "dark", "zh"))
+    with parley() as (browser, url, openai):
+        for name, size, theme, language in pictures:
+            with opened(browser, url, size, theme, language, device_scale_factor=2) as page:
+                words = WORDS[language]
+                ask(page, openai, words["why"], Reply.text(words["because"]))
+                page.wait_for_timeout(200)
+                page.screenshot(path=folder / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -1,36 +1,53 @@
 // What HTML and htmx cannot do on their own: keys, focus, scrolling, and telling the other tabs.
 // Loaded at the end of the page, after htmx; without it every form still works.
 
-const composer = /** @type {HTMLFormElement} */ (document.getElementById("composer"));
-const question = /** @type {HTMLTextAreaElement} */ (document.getElementById("question"));
-const notice = /** @type {HTMLElement} */ (document.getElementById("notice"));
-const panel = /** @type {HTMLDialogElement} */ (document.getElementById("panel"));
-const panelBody = /** @type {HTMLElement} */ (document.getElementById("panel-body"));
+/** @returns {any} an element that the page has, of the type it is taken for */
+const byId = (/** @type {string} */ id) => document.getElementById(id);
+/** @type {HTMLFormElement} */ const composer = byId("composer");
+/** @type {HTMLTextAreaElement} */ const question = byId("question");
+/** @type {HTMLElement} */ const notice = byId("notice");
+/** @type {HTMLDialogElement} */ const panel = byId("panel");
+/** @type {HTMLElement} */ const panelBody = byId("panel-body");
 const touch = matchMedia("(pointer: coarse)");
 
 document.documentElement.classList.add("scripted");
 
 // --- Writing ---
 
-question.addEventListener("keydown", (event) => {
-  // The Enter that picks an input method's candidate is no send: `isComposing` says so, and in Safari,
-  // where the composition has just ended, only keyCode 229 does.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-  if (touch.matches) return; // A phone's return key is a new line; Send is the button.
-  event.preventDefault();
-  composer.requestSubmit();
-});
+/** Tell whether a key is an input method's: Safari, where the composition has just ended, says so by 229 alone. */
+const composing = (/** @type {KeyboardEvent} */ event) => event.isComposing || event.keyCode === 229;
 
-// A draft outlives a reload, in this tab.
-const draft = `draft ${composer.action}`;
-question.value ||= sessionStorage.getItem(draft) ?? "";
-question.addEventListener("input", () => {
-  sessionStorage.setItem(draft, question.value);
-  notice.replaceChildren();
-});
+// First of all, and in every field, those that come later, too.
+document.addEventListener("keydown", (event) => {
+  const { target: field, key, shiftKey, ctrlKey, metaKey } = /** @type {any} */ (event);
+  if (key !== "Enter") return;
+  if (composing(event)) {
+    event.stopImmediatePropagation(); // The Enter that picks a candidate sends nothing,
+    if (field.matches("input")) event.preventDefault(); // nor does it submit a form by the browser's hand.
+  } else if (field.dataset.enter && !shiftKey && (!touch.matches || ctrlKey || metaKey)) {
+    event.preventDefault(); // A phone's return key is a new line; Send is the button.
+    field.form.requestSubmit();
+  }
+}, true);
 
-// What stands in the box already is estimated as if it had just been typed.
-addEventListener("load", () => question.value && !notice.hasChildNodes() && question.dispatchEvent(new Event("input")));
+// A draft outlives a reload, in this tab, until the server has taken it: the question's and those of edited ones.
+const draftOf = (/** @type {HTMLTextAreaElement} */ field) => `draft ${field.form?.action}`;
+function keepDraft(/** @type {HTMLTextAreaElement} */ field) {
+  if (field.value) sessionStorage.setItem(draftOf(field), field.value);
+  else sessionStorage.removeItem(draftOf(field));
+}
+question.value ||= sessionStorage.getItem(draftOf(question)) ?? "";
+document.addEventListener("focusin", (/** @type {any} */ { target }) => {
+  if (target !== question && target.dataset?.enter) target.value = sessionStorage.getItem(draftOf(target)) ?? target.value;
+});
+document.addEventListener("input", (/** @type {any} */ { target }) => target.dataset.enter && keepDraft(target));
+question.addEventListener("input", () => notice.replaceChildren());
+
+// What stands in the box already is estimated as if it had just been typed; and anew when a turn has ended.
+let estimated = document.getElementById("estimate");
+const estimate = () => question.value && !notice.hasChildNodes() && question.dispatchEvent(new Event("input"));
+addEventListener("load", estimate);
+document.addEventListener("htmx:after:swap", () => estimated !== (estimated = document.getElementById("estimate")) && estimate());
 
 /** Let the box grow with its text, where CSS alone does not (`field-sizing`). */
 function grow() {
@@ -40,6 +57,12 @@ function grow() {
 }
 question.addEventListener("input", grow);
 
+// Safari's keyboard covers the page; others make it smaller (`interactive-widget`).
+for (const name of ["resize", "scroll"]) visualViewport?.addEventListener(name, () => {
+  const { height, offsetTop, scale } = /** @type {VisualViewport} */ (visualViewport);
+  document.body.style.setProperty("--keyboard", scale > 1 ? "0px" : `${Math.max(0, innerHeight - height - offsetTop)}px`);
+});
+
 // --- Sending ---
 
 let sent = "";
@@ -47,17 +70,20 @@ let sent = "";
 // asked is gone by the time of the answer, as an estimate's is when a turn ends, the event is the document's.
 const aside = (/** @type {any} */ event) => event.detail.ctx?.sourceElement?.matches("[data-aside]");
 
-composer.addEventListener("htmx:config:request", (event) => {
-  if (event.target === composer) sent = question.value;
-});
+const writtenIn = (/** @type {any} */ form) => form.querySelector?.("textarea[data-enter]");
 
-composer.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
-  if (event.target !== composer || event.detail.ctx.response.status >= 400) return;
+document.addEventListener("htmx:config:request", ({ target }) => (sent = writtenIn(target)?.value ?? sent));
+
+document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
+  const field = writtenIn(event.target);
+  const { response, text } = event.detail.ctx;
+  // Whatever stands between may answer in the server's place; what was taken comes back as a turn.
+  if (!field || response.status >= 400 || !text.includes('id="turn-')) return;
   // What was typed while the question was on its way stays.
-  if (question.value.startsWith(sent)) question.value = question.value.slice(sent.length);
-  sessionStorage.setItem(draft, question.value);
+  if (field.value.startsWith(sent)) field.value = field.value.slice(sent.length);
+  keepDraft(field);
   grow();
-  atEnd = true;
+  following = true;
 });
 
 document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
@@ -76,18 +102,21 @@ document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
 /** Tell whether a button changed its own turn without a question, and keep the focus there. */
 function inTurn(/** @type {Element | undefined} */ source) {
   const turn = source?.getAttribute("action")?.match(/turns\/([^/]+)\/(keep|leave-out|take-back)/)?.[1];
-  if (turn) document.querySelector(`#turn-${CSS.escape(turn)} .outcome-actions :is(button, a)`)?.focus({ preventScroll: true });
-  return Boolean(turn);
+  if (!turn) return false;
+  /** @type {HTMLElement | null} */
+  const first = document.querySelector(`#turn-${CSS.escape(turn)} .outcome-actions :is(button, a)`);
+  first?.focus({ preventScroll: true });
+  return true;
 }
 
 document.addEventListener("htmx:error", (/** @type {any} */ event) => {
   if (event.detail.ctx?.sourceElement?.id === "estimate") return; // It comes again with the next letter.
-  if (event.detail.ctx?.request.method === "POST" && !event.detail.ctx.response) {
-    const note = /** @type {HTMLTemplateElement} */ (document.getElementById("unreachable"));
-    // Over the page, the panel has a place of its own for it.
-    (panelBody.querySelector(".panel-notice") ?? notice).replaceChildren(note.content.cloneNode(true));
-  }
+  if (event.detail.ctx?.request.method === "POST" && !event.detail.ctx.response) unreachable();
 });
+function unreachable() {
+  // Over the page, the panel has a place of its own for it.
+  (panelBody.querySelector(".panel-notice") ?? notice).replaceChildren(byId("unreachable").content.cloneNode(true));
+}
 
 // The box keeps the focus that would go with Stop.
 document.addEventListener("htmx:before:swap", (/** @type {any} */ event) => {
@@ -95,22 +124,27 @@ document.addEventListener("htmx:before:swap", (/** @type {any} */ event) => {
   if (goes && document.activeElement?.id === "stop") question.focus();
 });
 
-// --- The model's box ---
-
-const model = () => document.querySelector("#model details");
-document.addEventListener("click", (event) => {
-  if (!model()?.contains(/** @type {Node} */ (event.target))) model()?.removeAttribute("open");
-});
-document.addEventListener("keydown", (event) => event.key === "Escape" && model()?.removeAttribute("open"));
-
 // --- The panel ---
 
 document.addEventListener("htmx:after:swap", () => {
   // What a form in the panel did is done when the answer empties it.
   if (panel.open && !panelBody.firstElementChild) panel.close();
-  else if (!panel.open && panelBody.firstElementChild) panel.showModal();
+  else if (!panel.open && panelBody.firstElementChild) {
+    document.querySelectorAll("[popover]").forEach((/** @type {any} */ one) => one.hidePopover());
+    panel.showModal();
+    history.pushState("panel", ""); // The browser's Back closes it.
+  }
 });
-panel.addEventListener("close", () => panelBody.replaceChildren());
+panel.addEventListener("close", () => {
+  panelBody.replaceChildren();
+  if (history.state === "panel") history.back();
+});
+addEventListener("popstate", (event) => {
+  if (panel.open && mayLeave(event)) panel.close();
+  else if (panel.open) history.pushState("panel", "");
+});
+history.scrollRestoration = "manual"; // Going back from a panel leaves the page where it is.
+if (history.state === "panel") history.back(); // Loaded again, the page is without it.
 panel.addEventListener("click", (event) => event.target === panel && mayLeave(event) && panel.close()); // beside it
 
 // A form with `data-unsaved` is left only knowingly once something was typed into it.
@@ -127,50 +161,99 @@ function mayLeave(event) {
 panel.addEventListener("cancel", mayLeave); // Esc
 panel.querySelector(".panel-close")?.addEventListener("submit", mayLeave);
 panel.addEventListener("close", () => (typed = null));
+addEventListener("beforeunload", (event) => typed && panelBody.firstElementChild && event.preventDefault());
 
-// --- Copying ---
+// --- Saying ---
 
-// Told to those who hear the page. One in the panel, too: while that is open, nothing outside of it is read.
-for (const place of [document.body, panel]) {
+// What only those hear who do not see the page. Every dialog has its own: what is outside of an open one is not read.
+for (const place of document.querySelectorAll("body, dialog")) {
   const teller = document.createElement("p");
   teller.className = "unseen told";
   teller.role = "status";
   place.append(teller);
 }
+const words = byId("words").dataset;
 
-/** Copy the way that also a page over plain http can, which has no clipboard: from a box with the text, selected. */
-function copyFromBox(/** @type {string} */ text, /** @type {Element} */ place) {
-  const box = document.createElement("textarea");
-  const before = /** @type {HTMLElement | null} */ (document.activeElement);
-  box.value = text;
-  box.readOnly = true; // No keyboard on a phone.
-  box.className = "unseen";
-  place.append(box);
-  box.focus({ preventScroll: true });
-  box.select();
-  const copied = document.execCommand("copy");
-  box.remove();
-  before?.focus({ preventScroll: true });
-  return copied;
+function say(text = "") {
+  const teller = document.querySelector("dialog[open] > .told") ?? document.querySelector("body > .told");
+  if (teller) teller.textContent = teller.textContent === text ? `${text} ` : text; // The same is said once more.
+}
+document.addEventListener("parley:say", (/** @type {any} */ event) => say(event.detail));
+
+const title = document.title;
+let answering = "";
+let reminder = 0;
+
+/** Say that an answer has begun or ended, and show it in the tab. */
+function watch() {
+  if (!answering === !document.getElementById("stop")) return;
+  const answer = document.getElementById(answering);
+  answering = answering ? "" : document.querySelector(".answer[aria-busy]")?.id ?? "";
+  document.title = answering ? `… ${title}` : title;
+  clearInterval(reminder);
+  if (answering) {
+    say(words.answering);
+    reminder = setInterval(remind, 15_000);
+  } else if (answer) say(spoken(answer));
 }
 
-document.addEventListener("click", async (event) => {
-  const button = /** @type {Element} */ (event.target).closest?.("button.copy");
-  const source = button instanceof HTMLButtonElement && document.getElementById(button.dataset.copy ?? "");
-  if (!source) return;
-  const place = button.closest("dialog") ?? document.body;
-  const text = source.textContent ?? "";
-  // Without a permission, or while another window has the focus, the clipboard refuses.
-  const copied = (await navigator.clipboard?.writeText(text).then(() => true, () => false)) || copyFromBox(text, place);
-  if (!copied) getSelection()?.selectAllChildren(source);
-  const said = (copied ? button.dataset.copied : button.dataset.notCopied) ?? "";
-  const teller = /** @type {HTMLElement} */ (place.querySelector(":scope > .told"));
-  button.dataset.label ??= button.textContent ?? "";
-  button.textContent = teller.textContent = said;
-  setTimeout(() => {
-    button.textContent = button.dataset.label ?? "";
-    teller.textContent = "";
-  }, 2000);
+/** Return what is said of an answer that has ended: its text, once. A failure, being an alert, says itself; not from behind a panel. */
+function spoken(/** @type {HTMLElement} */ answer) {
+  const parts = (/** @type {string} */ kind) => Array.from(answer.querySelectorAll(kind), (/** @type {any} */ one) => one.innerText);
+  let text = parts(answer.dataset.status === "done" ? ".text, .pictures-count" : ".stopped").join("\n");
+  const count = text.match(/\p{Script=Han}|[^\s\p{Script=Han}]+/gu)?.length;
+  if (text.length > 1000) text = `${text.slice(0, 1000)}… ${words.long.replace("{n}", count)}`;
+  return [text, ...parts(panel.open ? ".failure, .ending" : ".ending")].join("\n");
+}
+
+async function remind() {
+  if (!document.hidden) return say(words.still);
+  // A hidden tab lets go of its stream, and only asks whether the answer is complete.
+  const url = composer.action.replace(/ask$/, `answers/${answering.slice(7)}/markdown`);
+  const complete = await fetch(url, { method: "HEAD" }).then(({ status }) => status === 200, () => false);
+  if (complete && document.hidden) document.title = `● ${title}`;
+}
+document.addEventListener("visibilitychange", () => (document.title = answering ? `… ${title}` : title));
+document.addEventListener("htmx:after:swap", watch);
+watch();
+
+// --- Keys ---
+
+/** @type {HTMLDialogElement} */ const keys = byId("keys");
+/** @type {HTMLInputElement} */ const single = byId("single-keys");
+const pressLast = (/** @type {string} */ selector) => /** @type {any} */ ([...document.querySelectorAll(selector)].at(-1))?.click();
+
+single.checked = localStorage.getItem("single-keys") !== "off";
+single.addEventListener("change", () => localStorage.setItem("single-keys", single.checked ? "on" : "off"));
+
+document.addEventListener("keydown", (event) => {
+  const { key, ctrlKey, target } = /** @type {any} */ (event);
+  if (composing(event) || event.defaultPrevented || event.altKey || event.metaKey) return;
+  const open = document.querySelector("dialog[open], :popover-open, header details[open]");
+  const bare = !ctrlKey && single.checked && !target.matches("input:not([type=checkbox]), textarea, select, audio");
+  if (key === "Escape") {
+    const edited = target.closest(".turn form");
+    const dictating = /asking|recording|sending/.test(dictation?.dataset.state);
+    if (!open && !dictating) (edited?.querySelector(".cancel") ?? byId("stop"))?.click();
+    return;
+  }
+  if (key === "ArrowUp" && target === question && !question.value) pressLast(".turn .edit");
+  else if (keys.open && !ctrlKey && /^\w$/.test(key)) keys.querySelector(/** @type {"button"} */ (`[aria-keyshortcuts=${key}]`))?.click();
+  else if (!open && (key === "/" && ctrlKey || key === "?" && bare)) keys.showModal();
+  else if (!open && key === "/" && bare) question.focus();
+  else return;
+  event.preventDefault();
+});
+
+document.addEventListener("click", ({ target }) => {
+  const button = /** @type {HTMLElement} */ (target);
+  const presses = button.dataset?.presses;
+  if (button.matches?.(".opens-keys")) {
+    byId("menu").hidePopover();
+    keys.showModal();
+  }
+  else if (presses || button === keys) keys.close();
+  if (presses) pressLast(presses);
 });
 
 // --- A lost connection ---
@@ -220,17 +303,65 @@ for (const name of ["htmx:sse:error", "htmx:response:error"]) {
 
 // --- Scrolling: the page follows the answer only while the reader is at its end ---
 
-let atEnd = true;
+/** @type {HTMLButtonElement} */ const jump = byId("to-end");
+let following = !document.querySelector(":target");
+let held = false; // by a finger, or by the mouse that selects
 let lastY = 0;
+let lastAway = 0;
+const away = () => document.documentElement.scrollHeight - innerHeight - scrollY;
 const end = () => scrollTo({ top: document.documentElement.scrollHeight });
 
+function place() {
+  if (following && !held) end();
+  const now = away();
+  if (now < 8) jump.classList.remove("news");
+  else if (now > lastAway + 8 && scrollY === lastY && answering) jump.classList.add("news");
+  jump.hidden = now < 48 || !(now > innerHeight || jump.matches(".news"));
+  lastAway = now;
+}
+
 addEventListener("scroll", () => {
-  // Only a reader scrolls up; text that grew since the last scroll leaves the end behind, too.
-  if (innerHeight + scrollY >= document.documentElement.scrollHeight - 48) atEnd = true;
-  else if (scrollY < lastY) atEnd = false;
+  // Only a reader scrolls up, by whatever means; but where text was taken away, the end comes up.
+  if (scrollY < lastY) following = away() < 2;
+  else if (away() < 8) following = true;
   lastY = scrollY;
+  lastAway = away();
+  place();
 }, { passive: true });
-new ResizeObserver(() => atEnd && end()).observe(document.body);
+// At once, before the first step of a smooth movement that following would undo.
+addEventListener("wheel", (event) => event.deltaY < 0 && scrollY > 0 && (following = false), { passive: true });
+document.addEventListener("keydown", (event) => {
+  if (/^(PageUp|Home|ArrowUp)$/.test(event.key) && scrollY > 0) following = false;
+});
+for (const name of ["pointerdown", "touchmove"]) document.querySelector("main")?.addEventListener(name, () => (held = true), { passive: true });
+for (const name of ["pointerup", "pointercancel", "touchend", "touchcancel"]) addEventListener(name, () => {
+  if (held) following &&= away() < 48;
+  held = false;
+});
+jump.addEventListener("click", () => {
+  following = true;
+  place();
+  if (!touch.matches) question.focus({ preventScroll: true });
+});
+new ResizeObserver(place).observe(document.body);
+
+// --- Scripts that are fetched when they are first needed: dictation, copying ---
+
+const dictation = byId("dictation");
+if (dictation) {
+  dictation.hidden = false;
+  // On an insecure origin, plain http beyond this machine, browsers give no microphone; a file can be sent from there, too.
+  byId("microphone").hidden = !navigator.mediaDevices?.getUserMedia || !("MediaRecorder" in window);
+}
+const ready = new Set();
+for (const name of ["pointerdown", "focusin", "click", "change"]) document.addEventListener(name, async (/** @type {any} */ { target, type }) => {
+  const script = target.closest?.("button.copy") ? words.copying : target.closest?.("[data-script]")?.dataset.script;
+  if (!script || ready.has(script)) return;
+  await import(script).then(() => ready.add(script), unreachable);
+  // What was clicked or chosen before it came.
+  if (ready.has(script) && type === "click") target.closest("button")?.click();
+  if (ready.has(script) && type === "change") target.dispatchEvent(new Event(type));
+}, true);
 
 grow();
-end();
+place();

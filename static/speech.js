@@ -1,5 +1,5 @@
 // Dictation: a recording or an audio file becomes text in the box, for the person to correct. It is never sent by itself.
-// Loaded only where the endpoint has a model for it. What it says stands in _dictation.html.
+// Fetched by parley.js when it is first used. What it says stands in _dictation.html.
 
 const dictation = /** @type {HTMLElement} */ (document.getElementById("dictation"));
 const row = /** @type {HTMLElement} */ (dictation.querySelector(".dictation-row"));
@@ -209,7 +209,3 @@ box.form?.addEventListener("submit", () => state === "failed" && !audio && stop(
 addEventListener("beforeunload", (event) => {
   if (state === "recording" || audio) event.preventDefault();
 });
-
-// On an insecure origin, plain http beyond this machine, browsers give no microphone; a file can be sent from there, too.
-microphone.hidden = !navigator.mediaDevices?.getUserMedia || !("MediaRecorder" in window);
-dictation.hidden = false;

@@ -281,6 +281,16 @@ def test_an_answer_that_cannot_be_saved_is_kept_and_saved_later(answers, talk, o
     assert logs(answers) == []
 
 
+def test_an_answer_outlives_exchanges_that_cannot_be_written(answers, talk, openai, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise OSError(28, "No space left")
+
+    monkeypatch.setattr(answers.files, "write", fail)
+    ask(answers, talk)
+    assert settled(answers, talk).status == "done"
+    assert "could not be kept" in caplog.text
+
+
 def test_a_question_that_cannot_be_saved_does_not_reach_the_model(answers, talk, openai, monkeypatch):
     monkeypatch.setattr(answers.store, "save", lambda conversation: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OSError, match="No space"):

@@ -32,6 +32,20 @@ def test_an_endpoint_alone_needs_neither_key_nor_model():
     assert not config.wants_local_model(values)
 
 
+def test_a_sub_path_is_kept_without_its_last_slash():
+    assert [config.read({"BASE_PATH": path})["BASE_PATH"] for path in ("", "/", "/a/b", "/a/")] == [
+        "",
+        "",
+        "/a/b",
+        "/a",
+    ]
+
+
+def test_proxies_are_addresses_and_networks():
+    trusted = config.read({"TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8,::1"})["TRUSTED_PROXIES"]
+    assert [str(network) for network in trusted] == ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
@@ -50,6 +64,12 @@ def test_an_endpoint_alone_needs_neither_key_nor_model():
         ("TOKEN_BUDGET", "0", "a whole number from 1"),
         ("VISITOR_TOKEN_BUDGET", "1e6", "a whole number from 1"),
         ("MAX_QUESTION_CHARS", "many", "a whole number from 1"),
+        ("BASE_PATH", "parley", "a path such as /parley"),
+        ("BASE_PATH", "/parley/../other", "a path such as /parley"),
+        ("BASE_PATH", "//evil.example", "a path such as /parley"),
+        ("BASE_PATH", "/a b", "a path such as /parley"),
+        ("TRUSTED_PROXIES", "localhost", "addresses and networks such as 127.0.0.1"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33", "addresses and networks such as 127.0.0.1"),
     ],
 )
 def test_nonsense_is_refused_with_the_variable_its_value_and_what_is_allowed(name, value, allowed):

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 
-from webapp.conversation import Answer, Conversation, Failure, Picture, Turn
+from webapp.conversation import Answer, Conversation, Picture, Turn
 from webapp.exchange import Exchange
 from webapp.export import Sending, filename, messages, to_json, to_markdown
+from webapp.failure import Failure
 from webapp.llm import known_parameters
 from webapp.notebook import to_notebook
 from webapp.request import PATHS

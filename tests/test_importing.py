@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from webapp import importing
 from webapp.candidate import BadImport, Candidate, TooLarge, add, counted
-from webapp.conversation import Answer, Busy, Conversation, Failure, Picture, Turn
+from webapp.conversation import Answer, Busy, Conversation, Picture, Turn
 from webapp.export import Sending, to_json
+from webapp.failure import Failure
 from webapp.importing import read
 from webapp.question import UNREADABLE
 

@@ -250,7 +250,7 @@ def opened(live, app, visit, openai, browser):
 
 
 WITHOUT_CLIPBOARD = "delete Navigator.prototype.clipboard"
-REFUSED = "() => void (Clipboard.prototype.writeText = () => Promise.reject(new DOMException('No', 'NotAllowedError')))"
+REFUSED = "() => void (Clipboard.prototype.write = () => Promise.reject(new DOMException('No', 'NotAllowedError')))"
 
 
 @pytest.mark.browser
@@ -264,7 +264,7 @@ def test_what_is_copied_is_exact(opened, script):
         button = page.locator(f'[data-copy="{name}-1"]')
         button.click()
         page.locator(f'[data-copy="{name}-1"]', has_text="Copied").wait_for()
-        assert page.locator("#panel > .told").text_content() == "Copied"
+        assert page.locator("#panel > .told").text_content().strip() == "Copied"
         assert page.evaluate("pasted()") == page.locator(f"#{name}-1").text_content()
         assert page.evaluate("document.activeElement.dataset.copy") == f"{name}-1"
     page.locator('[data-copy="python-1"]', has_text="Copy as Python").wait_for()

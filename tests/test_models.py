@@ -360,7 +360,7 @@ def server(serve, openai):
 def test_a_model_is_found_and_chosen_in_the_panel(visit, server, openai):
     page = visit(server.url)
     page.locator("#question").fill("A draft")
-    page.locator("#model summary").click()
+    page.locator("#model-button").click()
     page.get_by_role("link", name="All models").click()
     panel = page.locator("#panel")
     expect(panel.get_by_role("heading", name="Chat")).to_be_visible()

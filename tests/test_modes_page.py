@@ -170,7 +170,7 @@ def test_every_mode_is_reached_from_every_other(page):
     for name, heading in (("Completion", "Begin a text"), ("Images", "What should it look like?"), ("Chat", "What wo")):
         page.get_by_role("navigation").get_by_role("link", name=name).click()
         expect(page.locator(".greeting-title")).to_contain_text(heading)
-        expect(page.locator("nav [aria-current=page]")).to_have_text(name)
+        expect(page.locator(".bar > .modes [aria-current=page]")).to_have_text(name)
 
 
 def test_what_a_model_writes_is_text_on_every_channel(page, openai):

@@ -285,13 +285,13 @@ def test_the_box_has_the_focus_when_an_answer_ends_while_stop_had_it(page, opena
 
 
 def test_the_models_box_opens_and_closes(page):
-    page.locator("#model summary").click()
-    assert page.locator(".model-more").is_visible()
+    page.locator("#model-button").click()
+    assert page.locator("#model-more").is_visible()
     page.keyboard.press("Escape")
-    assert not page.locator(".model-more").is_visible()
-    page.locator("#model summary").click()
+    assert not page.locator("#model-more").is_visible()
+    page.locator("#model-button").click()
     page.locator(".greeting").click()
-    assert not page.locator(".model-more").is_visible()
+    assert not page.locator("#model-more").is_visible()
 
 
 def test_a_server_killed_in_mid_answer_and_started_again_is_followed_by_the_open_page(visit, page, server, openai):
@@ -368,7 +368,7 @@ def test_nothing_is_wider_than_a_narrow_phone(visit, server, openai):
     assert page.locator("article.turn").count() == 0, "A phone's return key is a new line."
     page.locator("#send").tap()
     wait_until(lambda: text(page))
-    page.locator("#model summary").tap()
+    page.locator("#model-button").tap()
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     page.locator("#stop").tap()
     answer(page, "stopped")

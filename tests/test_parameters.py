@@ -153,7 +153,7 @@ def test_what_is_not_set_is_not_sent(mode):
     assert read(mode, {}) == ({}, {})
     assert read(mode, dict.fromkeys((parameter.name for parameter in TABLE), " \r\n")) == ({}, {})
     assert request_fields(mode, {}, "o3") == {}
-    assert summary(mode, {}) == ""
+    assert summary(mode, {}) == []
     assert set(shown(mode, {}).values()) == {""}
 
 
@@ -263,10 +263,10 @@ def test_max_completion_tokens_can_be_a_further_field_but_not_beside_max_tokens(
 def test_the_summary_says_what_is_set_in_few_words():
     form = {"temperature": "0.2", "top_p": "0.9", "stop": "\\n\nUser: ", "stream": "no", "extra": '{"top_k": 4}'}
     values = read("chat", {**form, "system_prompt": "Be brief. " * 9, "logprobs": "yes"})[0]
-    assert summary("chat", values) == (
+    assert " · ".join(summary("chat", values)) == (
         'own system prompt · temperature 0.2 · top_p 0.9 · stop "\\n" "User: " · stream off · logprobs · top_k'
     )
-    assert summary("chat", {"system_prompt": "", "model": "m"}) == "model m · no system prompt"
+    assert summary("chat", {"system_prompt": "", "model": "m"}) == ["model m", "no system prompt"]
 
 
 TYPED = st.one_of(

@@ -2,7 +2,7 @@ import pytest
 
 from webapp import create_app
 
-from .conftest import wait_until
+from .conftest import Chat, wait_until
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,27 @@ def test_only_its_own_names_are_answered(config, settings, host, status):
         assert client.get("/", headers={"Host": host}).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://chat.example:8080", 303), ("https://chat.example", 303), ("http://evil.example", 403), ("http://[", 403)],
+)
+def test_a_page_that_a_proxy_asks_for_under_another_name_is_ours_where_it_is_named(config, origin, status):
+    app = create_app({**config, "ALLOWED_HOSTS": ("chat.example",)})
+    with app.test_client() as client:
+        response = client.post(
+            f"/conversations/{Chat(client).id}/clear", data={"confirmed": "yes"}, headers={"Origin": origin}
+        )
+    app.extensions["answers"].shut_down()
+    assert response.status_code == status
+
+
 @pytest.mark.parametrize("path", ["/", "/static/style.css", "/healthz", "/nowhere"])
 def test_every_response_carries_the_policy(client, path):
     headers = client.get(path, buffered=True).headers
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"
     assert not any(name.startswith("Access-Control") for name, _ in headers)
 
 

@@ -131,16 +131,8 @@ def test_the_command_asks_the_local_model_where_the_variable_says(openai, exchan
     assert not set(first) & set("'\"`!?*$();&|<>"), "An interactive zsh takes it for a command."
 
 
-def test_the_command_saves_speech(openai, tmp_path):
-    exchange = Exchange(openai.base_url, "/audio/speech", {"model": "tts", "voice": "a", "input": "It's"})
-    openai.enqueue(Reply([b"sound"], 200, "audio/mpeg"))
-    run(["dash"], f"cd {tmp_path}\n{curl(exchange)}")
-    assert (tmp_path / "speech.mp3").read_bytes() == b"sound"
-
-
 def test_no_option_gets_into_the_code_unquoted():
-    request = {"response_format": "x;id", "output_format": '");id'}
-    assert "-o speech.mp3" in curl(Exchange("", "/audio/speech", request))
+    request = {"output_format": '");id'}
     assert "id" not in python(Exchange("", "/images/generations", request), ()).split("\n)\n")[1].replace("width", "")
 
 
@@ -213,14 +205,6 @@ def test_the_program_saves_images_and_prints_addresses(openai, tmp_path):
     assert sent(openai, exchange) == body
 
 
-def test_the_program_saves_speech(openai, tmp_path):
-    exchange = Exchange(openai.base_url, "/audio/speech", {"model": "tts", "voice": "a", "input": "It's", "own": 1})
-    openai.enqueue(Reply([b"sound"], 200, "audio/mpeg"))
-    run_python(exchange, tmp_path)
-    assert (tmp_path / "speech.mp3").read_bytes() == b"sound"
-    assert sent(openai, exchange) == exchange.request
-
-
 def test_the_program_asks_also_what_the_sdk_has_no_method_for(openai):
     exchange = Exchange(openai.base_url, "/rerank", {"query": "it's", "documents": NASTY})
     openai.enqueue(whole(results=[]))
@@ -243,7 +227,7 @@ def test_the_sdks_own_parameters_are_no_fields():
     assert known_parameters("/rerank") == frozenset()
 
 
-@pytest.mark.parametrize("path", [CHAT, "/completions", "/images/generations", "/audio/speech", "/rerank"])
+@pytest.mark.parametrize("path", [CHAT, "/completions", "/images/generations", "/rerank"])
 @pytest.mark.parametrize("more", [{}, {"stream": True}, {"stream": True, "n": 3}])
 @pytest.mark.parametrize("base_url", ["", OPENAI_URL, "https://api.deepseek.com/v1"])
 def test_programs_are_laid_out_as_ruff_does(path, more, base_url):

@@ -17,7 +17,23 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     # Imported here, so that `python -m webapp` can make the standard library cooperative before anything uses it.
     from flask import Flask
 
-    from . import chat, errors, i18n, inspector, media, meter, models, panel, security, speech, store, transfer
+    from . import (
+        assets,
+        chat,
+        compression,
+        errors,
+        i18n,
+        inspector,
+        media,
+        meter,
+        models,
+        panel,
+        proxy,
+        security,
+        speech,
+        store,
+        transfer,
+    )
     from .answers import Answers
     from .audio import Audio
     from .backend import Backend
@@ -25,7 +41,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from .config import read
     from .files import Files
 
-    app = Flask(__name__, template_folder="../templates", static_folder="../static")
+    app = Flask(__name__, template_folder="../templates", static_folder=None)
     app.config.from_mapping(read())
     app.config.from_mapping(config or {})
     app.jinja_options["trim_blocks"] = app.jinja_options["lstrip_blocks"] = True
@@ -41,6 +57,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     )
     app.extensions["audio"] = Audio(backend, files, budget, app.config["SPEECH_VOICE"])
 
+    proxy.init_app(app)
+    assets.init_app(app)
+    compression.init_app(app)
     i18n.init_app(app)
     meter.init_app(app)
     security.init_app(app)

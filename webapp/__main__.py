@@ -67,7 +67,8 @@ def serve(values: Mapping[str, Any]) -> None:
 
     from .serving import Server
 
-    Server(create_app, listener, f"Parley is at http://{host}:{listener.getsockname()[1]} and {answering}.").run()
+    address = f"http://{host}:{listener.getsockname()[1]}{values['BASE_PATH']}"
+    Server(create_app, listener, f"Parley is at {address} and {answering}.").run()
 
 
 def listen(host: str, port: int) -> socket.socket:

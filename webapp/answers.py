@@ -17,7 +17,8 @@ from typing import Any
 from . import exchange
 from .backend import Backend
 from .budget import Budget
-from .conversation import Answer, Busy, Conversation, Failure, Picture, Refused, Status, Turn
+from .conversation import Answer, Busy, Conversation, Picture, Refused, Status, Turn
+from .failure import Failure, failure_of
 from .files import Files
 from .llm_errors import LLMError, Stopped
 from .pictures import pictures_of
@@ -25,6 +26,7 @@ from .reply import Piece
 from .running import HEARTBEAT, Logs, Positions, RunningAnswer
 from .store import Store
 from .tokens import counted, estimated_usage
+from .wording import say
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ class ServerStopping(Refused):
     status = 503
 
     def __init__(self) -> None:
-        super().__init__("The server is stopping. Send the question again when it is back.")
+        super().__init__(say("The server is stopping. Send the question again when it is back."))
 
 
 class Answers:
@@ -157,7 +159,7 @@ class Answers:
         except Stopped:
             return "stopped", None
         except LLMError as error:
-            return "failed", Failure(type(error).__name__, str(error), error.status, error.retry_after)
+            return "failed", failure_of(error, type(error).__name__, error.status, error.retry_after)
         except Exception as error:
             log.exception("An answer failed in a way that nobody foresaw.")
             return "failed", Failure("Unforeseen", f"{type(error).__name__}: {error}")
@@ -216,8 +218,12 @@ class Answers:
         return pictures
 
     def _record(self, running: RunningAnswer, *, durable: bool) -> None:
+        """Write the exchanges; where that fails, the answer is worth more than how it was asked for."""
         if exchanges := running.call.exchanges:
-            exchange.save(self.files, running.conversation_id, running.id, exchanges, durable=durable)
+            try:
+                exchange.save(self.files, running.conversation_id, running.id, exchanges, durable=durable)
+            except OSError:
+                log.exception("The requests and replies of an answer could not be kept.")
 
     def _drop(self, running: RunningAnswer) -> None:
         running.end()

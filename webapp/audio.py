@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
-from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -17,9 +15,11 @@ from .budget import Budget
 from .conversation import Conversation, Refused, Unknown
 from .files import Files
 from .llm_errors import LLMError, TimedOut
+from .locks import Locks
 from .sound import ENDINGS, KNOWN, audio_ending
 from .spoken import parts
 from .tokens import counted, estimate
+from .wording import say
 
 SPOKEN = ("mp3", "wav", "ogg", "flac", "aac")  # the endings that read-aloud files have
 
@@ -48,7 +48,7 @@ def recording_ending(filename: str, content_type: str, content: bytes) -> str:
     if given in KNOWN:
         return given
     if not ending and not kind.startswith(("audio/", "video/")):
-        raise NotAudio("That file is no recording. Formats that can be sent: mp3, m4a, mp4, wav, webm, ogg, flac.")
+        raise NotAudio(say("That file is no recording. Formats that can be sent: mp3, m4a, mp4, wav, webm, ogg, flac."))
     return ending or (given if given.isascii() and given.isalnum() and len(given) <= 5 else "audio")
 
 
@@ -60,8 +60,7 @@ class Audio:
         self.files = files
         self.budget = budget
         self.voice = voice
-        self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
-        self._guard = Lock()
+        self._locks = Locks()
 
     def transcription(
         self, of: Conversation, filename: str, content_type: str, content: bytes, still_there: Callable[[], object]
@@ -69,22 +68,24 @@ class Audio:
         """Return what is said in a recording. Sent again (a double click, a page loaded again) it is not paid again."""
         model = self.backend.transcription_model()
         if model is None:
-            raise NoAudioModel("No model that puts speech into words is set up here: TRANSCRIPTION_MODEL names one.")
+            raise NoAudioModel(
+                say("No model that puts speech into words is set up here: TRANSCRIPTION_MODEL names one.")
+            )
         if not content:
-            raise BadRecording("There is nothing in that recording. Choose an audio file, or record again.")
+            raise BadRecording(say("There is nothing in that recording. Choose an audio file, or record again."))
         ending = recording_ending(filename, content_type, content)
         name = f"transcription-{_fingerprint(model, ending, content)}.json"
-        with self._alone(of.id, name):
+        with self._locks.held(f"{of.id}/{name}"):  # Who waited finds it there.
             if (known := self._known(of.id, name)) is not None:
                 return known
             self.budget.check(of.owner)
             kind = content_type if content_type.startswith(("audio/", "video/")) else "application/octet-stream"
-            with _told("The recording could not be put into words"):
+            with _told(lambda error: say("The recording could not be put into words. {error}", error=error)):
                 reply = self.backend.llm.transcribe(f"recording.{ending}", kind, content, {"model": model})
             text = str(reply["text"]).strip()
             self.budget.spend(of.owner, counted(reply.get("usage")).total or estimate(text))
             if not text:
-                raise BadRecording("No words were heard in that recording.")
+                raise BadRecording(say("No words were heard in that recording."))
             still_there()
             self.files.write(of.id, name, msgspec.json.encode(text))
             return text
@@ -97,19 +98,19 @@ class Audio:
         """
         model = self.backend.speech_model()
         if model is None:
-            raise NoAudioModel("No model that reads aloud is set up here: SPEECH_MODEL names one.")
+            raise NoAudioModel(say("No model that reads aloud is set up here: SPEECH_MODEL names one."))
         said = parts(text)
         if not said:
-            raise Refused("There is nothing in that answer that could be read aloud.")
+            raise Refused(say("There is nothing in that answer that could be read aloud."))
         if not 0 < part <= len(said):
-            raise Unknown("That answer has no such part.")
+            raise Unknown(say("That answer has no such part."))
         stem = self._stem(model, said[part - 1])
-        with self._alone(of.id, stem):
+        with self._locks.held(f"{of.id}/{stem}"):
             if found := self._spoken(of.id, stem):
                 return found
             self.budget.check(of.owner)
             fields = {"model": model, "voice": self.voice, "input": said[part - 1]}
-            with _told("The answer could not be read aloud"):
+            with _told(lambda error: say("The answer could not be read aloud. {error}", error=error)):
                 content, content_type = self.backend.llm.speak(fields)
             self.budget.spend(of.owner, estimate(said[part - 1]))
             name = f"{stem}.{_spoken_ending(content, content_type)}"
@@ -135,28 +136,13 @@ class Audio:
         except (Unknown, msgspec.MsgspecError):
             return None
 
-    @contextmanager
-    def _alone(self, conversation_id: str, name: str) -> Iterator[None]:
-        """Let one at a time make a file; who waited finds it there."""
-        with self._guard:
-            lock = self._locks.setdefault(f"{conversation_id}/{name}", _Lock())
-        with lock.held:
-            yield
-
-
-class _Lock:
-    """A lock that a WeakValueDictionary can hold."""
-
-    def __init__(self) -> None:
-        self.held = Lock()
-
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _told(in_words: Callable[[str], str]) -> Iterator[None]:
     try:
         yield
     except LLMError as error:
-        failed = AudioFailed(f"{what}. {error}")
+        failed = AudioFailed(in_words(str(error)))
         failed.status = 504 if isinstance(error, TimedOut) else 502
         raise failed from error
 

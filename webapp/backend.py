@@ -18,6 +18,7 @@ from .request import Request, added, chat, completion, image, leave_out, without
 from .sending import scale_of
 from .tokens import estimate_messages
 from .window import half, oldest_sent
+from .wording import say
 
 
 class Backend:
@@ -85,7 +86,7 @@ class Backend:
         if conversation.mode != "chat" and "model" not in conversation.parameters:
             self.catalog.load()  # Which model does this, only the list tells.
         if self.local and conversation.mode == "image":
-            raise NoModel("The local model makes no images.")
+            raise NoModel(say("The local model makes no images."))
         model = self.model(conversation) or self._first_model()
         call.sent_from = since = self._oldest_sent(conversation, turn)
         request = self._request(conversation, turn, model, since)
@@ -214,4 +215,6 @@ class Backend:
             return self.name
         if failure := listing.failure:
             raise type(failure)(str(failure), failure.status, failure.retry_after)
-        raise ModelUnknown(f"The endpoint {self.host} lists no model that could answer. Set CHAT_MODEL to one.")
+        raise ModelUnknown(
+            say("The endpoint {host} lists no model that could answer. Set CHAT_MODEL to one.", host=self.host)
+        )

@@ -1,7 +1,7 @@
 """How many tokens may be spent in a day, by all together and by each visitor; a day begins at 00:00 UTC."""
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from hashlib import sha256
 from threading import Lock
 from time import time
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from msgspec import Struct, ValidationError, convert
 
 from .conversation import Refused
+from .wording import say
 
 DAY = 86_400
 
@@ -47,9 +48,17 @@ class Budget:
             return
         everybody, own = self._spent(visitor)
         if self.total is not None and everybody >= self.total:
-            raise BudgetSpent(f"Today's budget of {self.total:,} tokens is spent. {self._anew()}")
+            raise BudgetSpent(
+                say("Today's budget of {limit:,} tokens is spent. {anew}", limit=self.total, anew=self._anew())
+            )
         if self.per_visitor is not None and own >= self.per_visitor:
-            raise BudgetSpent(f"Your budget of {self.per_visitor:,} tokens for today is spent. {self._anew()}")
+            raise BudgetSpent(
+                say(
+                    "Your budget of {limit:,} tokens for today is spent. {anew}",
+                    limit=self.per_visitor,
+                    anew=self._anew(),
+                )
+            )
 
     def spend(self, visitor: str, tokens: int) -> None:
         """Count tokens that an answer used. Raises OSError where that cannot be kept."""
@@ -84,13 +93,16 @@ class Budget:
             return _Day()
 
     def _key(self) -> str:
-        return f"budget:{datetime.fromtimestamp(self._clock(), timezone.utc).date()}"
+        return f"budget:{datetime.fromtimestamp(self._clock(), UTC).date()}"
 
     def _anew(self) -> str:
         minutes = -(-(DAY - self._clock() % DAY) // 60)
         hours, minutes = divmod(int(minutes), 60)
-        wait = f"{hours} h {minutes} min" if hours else f"{minutes} min"
-        return f"It begins anew at 00:00 UTC, in {wait}. Nothing was sent."
+        if not hours:
+            return say("It begins anew at 00:00 UTC, in {minutes} min. Nothing was sent.", minutes=minutes)
+        return say(
+            "It begins anew at 00:00 UTC, in {hours} h {minutes} min. Nothing was sent.", hours=hours, minutes=minutes
+        )
 
 
 def _hash(visitor: str) -> str:

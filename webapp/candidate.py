@@ -6,7 +6,7 @@ Whatever a file holds, a candidate is of our own types, and its texts can be rea
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from .conversation import Answer, Busy, Conversation, Mode, Refused, Status, Turn
 from .question import UNREADABLE
+from .wording import Sentence, say, say_many
 
 # Of one conversation; its page holds all of them.
 MAX_TURNS = 5_000
@@ -21,20 +22,44 @@ MAX_MB = 10
 MAX_DEPTH = 40
 LATEST = 32_503_680_000.0  # the year 3000, in seconds
 
-# What is not taken over, and how it is called: one, many.
-KINDS = {
-    "system": ("system message", "system messages"),
-    "tool": ("message to or from a tool", "messages to and from tools"),
-    "hidden": ("hidden message", "hidden messages"),
-    "version": ("message of another version", "messages of other versions (edited questions, other answers)"),
-    "attachment": ("attachment", "attachments (images, audio, files)"),
-    "picture": ("image, which the file does not hold", "images, which the file does not hold"),
-    "exchange": ("request with its reply", "requests with their replies"),
-    "orphan": ("answer without a question", "answers without a question"),
-    "unknown": ("entry of an unknown kind", "entries of an unknown kind"),
-    "empty": ("conversation without messages", "conversations without messages"),
-    "parameters": ("parameter or system prompt of the file", "parameters and system prompts of the file"),
+# What is not taken over, in words for a number of it.
+KINDS: dict[str, Callable[[int], Sentence]] = {
+    "system": lambda number: say_many("{number:,} system message", "{number:,} system messages", number),
+    "tool": lambda number: say_many(
+        "{number:,} message to or from a tool", "{number:,} messages to and from tools", number
+    ),
+    "hidden": lambda number: say_many("{number:,} hidden message", "{number:,} hidden messages", number),
+    "version": lambda number: say_many(
+        "{number:,} message of another version",
+        "{number:,} messages of other versions (edited questions, other answers)",
+        number,
+    ),
+    "attachment": lambda number: say_many(
+        "{number:,} attachment", "{number:,} attachments (images, audio, files)", number
+    ),
+    "picture": lambda number: say_many(
+        "{number:,} image, which the file does not hold", "{number:,} images, which the file does not hold", number
+    ),
+    "exchange": lambda number: say_many(
+        "{number:,} request with its reply", "{number:,} requests with their replies", number
+    ),
+    "orphan": lambda number: say_many(
+        "{number:,} answer without a question", "{number:,} answers without a question", number
+    ),
+    "unknown": lambda number: say_many(
+        "{number:,} entry of an unknown kind", "{number:,} entries of an unknown kind", number
+    ),
+    "empty": lambda number: say_many(
+        "{number:,} conversation without messages", "{number:,} conversations without messages", number
+    ),
+    "parameters": lambda number: say_many(
+        "{number:,} parameter or system prompt of the file",
+        "{number:,} parameters and system prompts of the file",
+        number,
+    ),
 }
+
+MODES: dict[Mode, Sentence] = {"chat": say("chat"), "completion": say("completion"), "image": say("image")}
 
 # The question where there was an image or a file and no text: its answer has to belong to one.
 NO_TEXT = "(no text)"
@@ -101,7 +126,7 @@ def checked(candidate: Candidate) -> Candidate:
     try:
         return msgspec.json.decode(msgspec.json.encode(candidate), type=Candidate)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise BadImport(f"The file holds something that cannot be kept: {error}.") from None
+        raise BadImport(say("The file holds something that cannot be kept: {error}.", error=str(error))) from None
 
 
 def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Counter[str]:
@@ -118,13 +143,24 @@ def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Coun
         raise Busy
     if candidate.mode != conversation.mode:
         raise BadImport(
-            f"That conversation is one of the mode {candidate.mode}, and this is one of the mode "
-            f"{conversation.mode}. Import it there."
+            say(
+                "That conversation is one of the mode {theirs}, and this is one of the mode {ours}. Import it there.",
+                theirs=MODES[candidate.mode],
+                ours=MODES[conversation.mode],
+            )
         )
     if (count := len(candidate.turns)) > MAX_TURNS:
-        raise TooLarge(f"That conversation has {count:,} questions; up to {MAX_TURNS:,} can be imported.")
+        raise TooLarge(
+            say(
+                "That conversation has {count:,} questions; up to {limit:,} can be imported.",
+                count=count,
+                limit=MAX_TURNS,
+            )
+        )
     if (size := len(msgspec.json.encode(candidate)) / 2**20) > MAX_MB:
-        raise TooLarge(f"That conversation has {size:,.0f} MB; up to {MAX_MB} can be imported.")
+        raise TooLarge(
+            say("That conversation has {size:,.0f} MB; up to {limit} can be imported.", size=size, limit=MAX_MB)
+        )
     if candidate.parameters and not conversation.turns and not conversation.parameters:
         conversation.parameters = candidate.parameters
     elif candidate.parameters != conversation.parameters:
@@ -136,7 +172,7 @@ def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Coun
 
 def counted(skipped: Counter[str]) -> list[str]:
     """Return in words what was skipped, one phrase for each kind."""
-    return [f"{count:,} {KINDS[kind][count != 1]}" for kind in KINDS if (count := skipped[kind]) > 0]
+    return [words(count) for kind, words in KINDS.items() if (count := skipped[kind]) > 0]
 
 
 # What a file holds, as what it should be
@@ -150,7 +186,7 @@ def clean(text: str) -> str:
 def cleaned(value: Any, depth: int = 0) -> Any:
     """Return a value of JSON whose texts are all clean. Raises BadImport where it is nested too deeply."""
     if depth > MAX_DEPTH:
-        raise BadImport(f"The file is nested more than {MAX_DEPTH} levels deep; no export is.")
+        raise BadImport(say("The file is nested more than {limit} levels deep; no export is.", limit=MAX_DEPTH))
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, list):

@@ -16,6 +16,7 @@ from .following import read_positions
 from .pictures import picture_name
 from .question import BadQuestion, check_question
 from .request import PATHS
+from .wording import say
 
 blueprint = Blueprint("chat", __name__)
 
@@ -238,7 +239,7 @@ def _question() -> str:
     except UnicodeDecodeError:
         raise _NotText from None
     if "question" not in request.form:
-        raise BadQuestion("The form came without its question field. Reload the page and try again.")
+        raise BadQuestion(say("The form came without its question field. Reload the page and try again."))
     return check_question(request.form["question"], current_app.config["MAX_QUESTION_CHARS"])
 
 
@@ -246,4 +247,4 @@ class _NotText(BadQuestion):
     status = BadRequest.code
 
     def __init__(self) -> None:
-        super().__init__("The question holds bytes that are not text in UTF-8. Paste it again from its source.")
+        super().__init__(say("The question holds bytes that are not text in UTF-8. Paste it again from its source."))

@@ -13,6 +13,7 @@ from msgspec import Struct
 from .candidate import BadImport, Candidate
 from .conversation import ID, Unknown
 from .files import Files
+from .wording import say
 
 KEPT = 3600  # seconds in which one can be chosen
 
@@ -61,7 +62,7 @@ def chosen(files: Files, conversation_id: str, import_id: str, number: int) -> C
         with _path(files, conversation_id, import_id).open("rb") as file:
             choices = msgspec.json.decode(file.readline(), type=list[Choice])
             if not 0 <= number < len(choices):
-                raise BadImport("That is none of the conversations in the file.")
+                raise BadImport(say("That is none of the conversations in the file."))
             file.seek(choices[number].start, 1)
             return msgspec.json.decode(file.read(choices[number].size), type=Candidate)
     except FileNotFoundError:
@@ -98,7 +99,7 @@ def _beginning(question: str) -> str:
 
 def _path(files: Files, conversation_id: str, import_id: str) -> Path:
     if not ID.fullmatch(import_id):
-        raise Unknown("There is no such import.")
+        raise Unknown(say("There is no such import."))
     return files.path(conversation_id, _name(import_id))
 
 
@@ -108,5 +109,5 @@ def _name(import_id: str) -> str:
 
 def _gone() -> Unknown:
     return Unknown(
-        "That file was imported already, another one was sent after it, or an hour has passed. Send it again."
+        say("That file was imported already, another one was sent after it, or an hour has passed. Send it again.")
     )

@@ -7,11 +7,14 @@ environment wins. An empty value counts as not set, except where empty means som
 import os
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+
+Network = IPv4Network | IPv6Network
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPENAI_URL = "https://api.openai.com/v1"
@@ -49,6 +52,21 @@ def _key(value: str) -> str:
 
 def _hosts(value: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in value.split(",") if name.strip())
+
+
+def base_path(value: str) -> str:
+    """Return a sub-path without a slash at its end; nothing for the whole host. Raises ValueError."""
+    path = value.rstrip("/")
+    if re.search(r"/\.{1,2}(/|$)", path) or not re.fullmatch(r"(/[\w.~-]+)*", path, re.ASCII):
+        raise ValueError("a path such as /parley, of letters, digits, -, ., _ and ~")
+    return path
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"addresses and networks such as 127.0.0.1, ::1, 10.0.0.0/8 with commas ({error})") from None
 
 
 def _url(value: str) -> str:
@@ -108,6 +126,13 @@ SETTINGS = (
         "Names under which the page may be asked for, with commas. Not set: on loopback only loopback's own, "
         "beyond it any.",
         _hosts,
+    ),
+    Setting("BASE_PATH", "/", "The path below which the browser finds Parley, such as /parley.", base_path),
+    Setting(
+        "TRUSTED_PROXIES",
+        None,
+        "Addresses and networks of proxies, with commas, whose X-Forwarded-For, -Proto, -Host and -Prefix count.",
+        _networks,
     ),
     Setting("OPENAI_API_KEY", None, "The key for the endpoint. Set it, and the endpoint answers.", _key, secret=True),
     Setting(

@@ -1,4 +1,4 @@
-"""A conversation as pure data: turns, their answers, and what of them is sent to a model.
+"""A conversation as pure data: its turns, what may be done with them, and what of them is sent to a model.
 
 Nothing here knows of Flask, of files or of a network. What a person may not do raises one of
 
@@ -7,20 +7,27 @@ Nothing here knows of Flask, of files or of a network. What a person may not do 
     └── Unknown          no such conversation, turn or answer, or not this visitor's
 """
 
-import re
-import secrets
 from time import time
 from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from .failure import Failure
+from .turn import ID, Answer, Picture, Status, Turn, new_id
+
+# Who deals with conversations finds here what they are made of, too.
+# fmt: off
+__all__ = [
+    "CONTINUE_PROMPT", "FORMAT_VERSION", "ID", "Answer", "Busy", "Conversation", "Failure", "Message", "Mode",
+    "Picture", "Refused", "Status", "Turn", "Unknown", "new_id",
+]
+# fmt: on
+from .wording import say
+
 FORMAT_VERSION = 2
 
 Mode = Literal["chat", "completion", "image"]
-Status = Literal["pending", "done", "stopped", "interrupted", "failed"]
 Message = dict[str, str]
-
-ID = re.compile("[A-Za-z0-9_-]{1,40}")
 
 CONTINUE_PROMPT = "Continue your last answer exactly where it stopped. Do not repeat any of it."
 
@@ -35,110 +42,11 @@ class Busy(Refused):
     status = 409
 
     def __init__(self) -> None:
-        super().__init__("An answer is still being written. Wait for it or stop it, then send again.")
+        super().__init__(say("An answer is still being written. Wait for it or stop it, then send again."))
 
 
 class Unknown(Refused):
     status = 404
-
-
-def new_id() -> str:
-    """Return an id that nobody can guess: 22 characters that are safe in URLs and in HTML ids."""
-    return secrets.token_urlsafe(16)
-
-
-class Failure(Struct, omit_defaults=True):
-    """Why an answer failed: the provider's own message, and what is known about it.
-
-    `kind` is the name of the LLMError; `retry_after` is in seconds.
-    """
-
-    kind: str
-    message: str
-    status: int | None = None
-    retry_after: float | None = None
-
-
-class Picture(Struct, omit_defaults=True):
-    """An image of an answer: a file of the conversation, or only the address that the server gave."""
-
-    file: str = ""
-    url: str = ""
-    revised_prompt: str = ""
-
-
-class Answer(Struct, omit_defaults=True):
-    """One answer to a turn's question. A continued answer gets a new id: an id is one run of the model.
-
-    `text` is what counts and is sent again. Where more than one choice was asked for, `choices` holds the
-    text of each, and `kept` says which of them `text` is. `reasoning` is shown and never sent.
-    `dropped` names the parameters that the provider refused, and a second request did without.
-    """
-
-    id: str = field(default_factory=new_id)
-    status: Status = "pending"
-    text: str = ""
-    reasoning: str = ""
-    choices: list[str] = []
-    kept: int = 0
-    echo: bool = False  # asked to begin with the prompt
-    pictures: list[Picture] = []
-    model: str = ""
-    finish_reason: str | None = None
-    finish_reasons: list[str | None] = []  # of the choices
-    stop_sequence: str = ""  # the one that ended it, where a server says so
-    refused: bool = False
-    usage: dict[str, Any] | None = None
-    usage_estimated: bool = False
-    usage_before: list[dict[str, Any]] = []  # of the runs that this one continues,
-    continues: list[str] = []  # and the ids of those
-    dropped: list[str] = []
-    overflowed: bool = False  # the context window; it was asked once more with fewer turns
-    failure: Failure | None = None
-    started: float = field(default_factory=time)
-    ended: float | None = None
-
-    @property
-    def has_content(self) -> bool:
-        return bool(self.text or self.reasoning or self.pictures or any(self.choices))
-
-    def channel(self, choice: int) -> int:
-        """Return the channel of a choice's text. The one that is kept, and may be continued, has the first."""
-        return {self.kept: 0, 0: self.kept}.get(choice, choice)
-
-    @property
-    def can_continue(self) -> bool:
-        """Tell whether there is a text that the model did not finish."""
-        unfinished = self.status in ("stopped", "interrupted", "failed") or self.finish_reason == "length"
-        return self.status != "pending" and bool(self.text) and unfinished
-
-
-class Turn(Struct, omit_defaults=True):
-    """A question and its answers; the last one counts, the earlier ones are kept.
-
-    A `single` question is sent without the turns before it; a turn that is `left_out` is not sent later.
-    """
-
-    question: str
-    id: str = field(default_factory=new_id)
-    answers: list[Answer] = []
-    single: bool = False
-    left_out: bool = False
-
-    @property
-    def answer(self) -> Answer:
-        return self.answers[-1]
-
-    @property
-    def whole_text(self) -> str:
-        """Return a prompt and what the model made of it as one text, whether or not it echoed the prompt."""
-        text = self.answer.text
-        return text if self.is_echoed else self.question + text
-
-    @property
-    def is_echoed(self) -> bool:
-        """Tell whether the answer's text begins with the prompt because that was asked for."""
-        return self.answer.echo and self.answer.text.startswith(self.question)
 
 
 class Conversation(Struct, omit_defaults=True):
@@ -177,13 +85,13 @@ class Conversation(Struct, omit_defaults=True):
         for turn in self.turns:
             if turn.id == turn_id:
                 return turn
-        raise Unknown("That turn is no longer in this conversation.")
+        raise Unknown(say("That turn is no longer in this conversation."))
 
     def turn_of(self, answer_id: str) -> Turn:
         for turn in self.turns:
             if turn.answer.id == answer_id:
                 return turn
-        raise Unknown("That answer is no longer in this conversation.")
+        raise Unknown(say("That answer is no longer in this conversation."))
 
     def ask(self, question: str, turn_id: str, *, single: bool = False) -> Turn:
         """Append a turn; the same id with the same question again is the same turn, not a second one."""
@@ -218,7 +126,7 @@ class Conversation(Struct, omit_defaults=True):
         turn = self.turn(turn_id)
         self._refuse_while_busy()
         if not turn.answer.can_continue:
-            raise Refused("There is nothing to continue in that answer.")
+            raise Refused(say("There is nothing to continue in that answer."))
         before = turn.answer
         usages = [*before.usage_before, *([before.usage] if before.usage else [])]
         turn.answers[-1] = Answer(
@@ -241,9 +149,9 @@ class Conversation(Struct, omit_defaults=True):
         if answer.status == "pending":
             raise Busy
         if not 0 <= index < len(answer.choices):
-            raise Unknown("That choice is not in this answer.")
+            raise Unknown(say("That choice is not in this answer."))
         if not answer.choices[index]:
-            raise Refused("That choice is empty; there is nothing to keep.")
+            raise Refused(say("That choice is empty; there is nothing to keep."))
         answer.kept, answer.text = index, answer.choices[index]
         self.counted = ""
         if index < len(answer.finish_reasons):
@@ -271,10 +179,10 @@ class Conversation(Struct, omit_defaults=True):
         if system_prompt:
             sent.append({"role": "system", "content": system_prompt})
         for earlier in self.history(turn, since):
-            sent += _exchange(earlier.question, earlier.answer.text)
+            sent += exchange_of(earlier.question, earlier.answer.text)
         if not turn.answer.text:
             return [*sent, {"role": "user", "content": turn.question}]
-        sent += _exchange(turn.question, turn.answer.text)
+        sent += exchange_of(turn.question, turn.answer.text)
         return sent if prefill else [*sent, {"role": "user", "content": CONTINUE_PROMPT}]
 
     def history(self, turn: Turn | None = None, since: str = "") -> list[Turn]:
@@ -293,5 +201,6 @@ class Conversation(Struct, omit_defaults=True):
         return [earlier for earlier in before[start:] if earlier.answer.text and not earlier.left_out]
 
 
-def _exchange(question: str, answer: str) -> list[Message]:
+def exchange_of(question: str, answer: str) -> list[Message]:
+    """Return a question and its answer as the API's messages."""
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]

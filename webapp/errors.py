@@ -7,15 +7,17 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from .conversation import Refused
 from .store import FolderTaken
+from .wording import say
 
 log = logging.getLogger(__name__)
 
 MESSAGES = {
-    404: "There is no such page.",
-    405: "This address takes only what a form sends.",
-    413: "That is more than one question may hold. What you typed is still on the page you came from; shorten it.",
+    400: say("The browser (or proxy) sent a request that this server could not understand."),
+    404: say("There is no such page."),
+    405: say("This address takes only what a form sends."),
+    413: say("That is more than one question may hold. What you typed is still on the page you came from; shorten it."),
 }
-UNFORESEEN = "Something went wrong here, on the server's side. Nothing that was saved is lost; the log says more."
+UNFORESEEN = say("Something went wrong here, on the server's side. Nothing that was saved is lost; the log says more.")
 
 
 def init_app(app: Flask) -> None:
@@ -33,7 +35,7 @@ def _http(error: HTTPException) -> tuple[str, int]:
 
 def _disk(error: OSError) -> tuple[str, int]:
     log.exception("The data folder cannot be used.")
-    return _answer(f"The conversation cannot be saved or read: {error.strerror or error}.", 503)
+    return _answer(say("The conversation cannot be saved or read: {reason}.", reason=error.strerror or str(error)), 503)
 
 
 def _unforeseen(error: Exception) -> tuple[str, int]:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,6 +12,7 @@ from . import __version__
 from .config import public_url
 from .conversation import Answer, Conversation, Message, Picture, Turn
 from .exchange import Exchange, pretty
+from .wording import plain, say
 
 FORMAT = 1  # of the JSON; a later one that this version could not read gets a higher number
 NOTE = (
@@ -22,6 +23,20 @@ NOTE = (
 )
 REPEATED = ("messages", "prompt")
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+
+
+BY_STATUS: dict[str, str] = {
+    "pending": say("Still being written when this was exported."),
+    "stopped": say("Stopped."),
+    "interrupted": say("Interrupted: the server was stopped while this answer was being written."),
+}
+BY_REASON: dict[str, str] = {
+    "length": say("Cut off at the limit of tokens for one answer."),
+    "content_filter": say("Cut off by the provider's content filter."),
+}
+
+# Says a sentence of ours in somebody's language.
+Words = Callable[[str], str]
 
 
 class Sending(NamedTuple):
@@ -44,10 +59,10 @@ def messages(conversation: Conversation, system_prompt: str) -> list[Message]:
     return history
 
 
-def title(conversation: Conversation) -> str:
+def title(conversation: Conversation, in_words: Words = plain) -> str:
     """Return the beginning of the first question, on one line."""
     words = " ".join(conversation.turns[0].question.split()) if conversation.turns else ""
-    return (words if len(words) <= 60 else f"{words[:59]}…") or "Conversation"
+    return (words if len(words) <= 60 else f"{words[:59]}…") or in_words(say("Conversation"))
 
 
 def filename(conversation: Conversation, ending: str) -> str:
@@ -95,28 +110,30 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
 # Markdown
 
 
-def to_markdown(conversation: Conversation, sending: Sending) -> str:
-    """Return a transcript for people."""
+def to_markdown(conversation: Conversation, sending: Sending, in_words: Words = plain) -> str:
+    """Return a transcript for people; `in_words` says a sentence in their language."""
     models = {answer.model for turn in conversation.turns for answer in turn.answers if answer.model}
-    about = [_moment(conversation.created), ", ".join(sorted(models)) or sending.model, "exported from Parley"]
-    parts = [f"# {_inline(title(conversation))}", " · ".join(filter(None, about))]
+    about = [_moment(conversation.created), ", ".join(sorted(models)) or sending.model]
+    about.append(in_words(say("exported from Parley")))
+    parts = [f"# {_inline(title(conversation, in_words))}", " · ".join(filter(None, about))]
     if sending.system_prompt and conversation.mode == "chat":
-        parts += ["System prompt:", _quoted(sending.system_prompt)]
+        parts += [in_words(say("System prompt:")), _quoted(sending.system_prompt)]
     for number, turn in enumerate(conversation.turns, 1):
-        parts += _turn_parts(number, turn)
+        parts += _turn_parts(number, turn, in_words)
     return "\n\n".join(parts) + "\n"
 
 
-def _turn_parts(number: int, turn: Turn) -> list[str]:
-    parts = [f"## Question {number}", _quoted(turn.question)]
+def _turn_parts(number: int, turn: Turn, in_words: Words) -> list[str]:
+    parts = [f"## {in_words(say('Question {number}', number=number))}", _quoted(turn.question)]
     if turn.single:
-        parts.append("*Sent on its own, without the conversation before it.*")
+        parts.append(f"*{in_words(say('Sent on its own, without the conversation before it.'))}*")
     if turn.left_out:
-        parts.append("*Left out: not sent with later questions.*")
-    parts.append(f"### {' · '.join(['Answer', *_about(turn.answer)])}")
-    parts += _answer_parts(turn.answer)
+        parts.append(f"*{in_words(say('Left out: not sent with later questions.'))}*")
+    parts.append(f"### {' · '.join([in_words(say('Answer')), *_about(turn.answer)])}")
+    parts += _answer_parts(turn.answer, in_words)
     for earlier in turn.answers[:-1]:
-        parts += _folded(" · ".join(["An earlier answer", *_about(earlier)]), _answer_parts(earlier))
+        summary = [in_words(say("An earlier answer")), *_about(earlier)]
+        parts += _folded(" · ".join(summary), _answer_parts(earlier, in_words))
     return parts
 
 
@@ -124,44 +141,37 @@ def _about(answer: Answer) -> list[str]:
     return [part for part in (_inline(answer.model), _moment(answer.ended or answer.started)) if part]
 
 
-def _answer_parts(answer: Answer) -> list[str]:
-    parts = _folded("Reasoning", [_closed(answer.reasoning)]) if answer.reasoning else []
+def _answer_parts(answer: Answer, in_words: Words) -> list[str]:
+    parts = _folded(in_words(say("Reasoning")), [_closed(answer.reasoning)]) if answer.reasoning else []
     if answer.text:
         parts.append(_closed(answer.text))
-    parts += [_picture(number, picture) for number, picture in enumerate(answer.pictures, 1)]
+    parts += [_picture(number, picture, in_words) for number, picture in enumerate(answer.pictures, 1)]
     for index, choice in enumerate(answer.choices):
         if index != answer.kept and choice:
-            parts += _folded(f"Choice {index + 1} of {len(answer.choices)}, not kept", [_closed(choice)])
+            of = say("Choice {number} of {count}, not kept", number=index + 1, count=len(answer.choices))
+            parts += _folded(in_words(of), [_closed(choice)])
     if ending := _ending(answer):
-        parts.append(f"*{ending}*")
+        parts.append(f"*{in_words(ending)}*")
     if answer.failure:
-        parts.append(_quoted(answer.failure.message))
+        parts.append(_quoted(in_words(answer.failure.sentence)))
     return parts
 
 
 def _ending(answer: Answer) -> str:
     """Return in words how an answer ended, where that was not its own end."""
     if answer.failure:
-        status = f" (HTTP {answer.failure.status})" if answer.failure.status else ""
-        return f"Failed{status}:"
-    by_status = {
-        "pending": "Still being written when this was exported.",
-        "stopped": "Stopped.",
-        "interrupted": "Interrupted: the server was stopped while this answer was being written.",
-    }
-    by_reason = {
-        "length": "Cut off at the limit of tokens for one answer.",
-        "content_filter": "Cut off by the provider's content filter.",
-    }
-    return by_status.get(answer.status) or by_reason.get(answer.finish_reason or "", "")
+        status = answer.failure.status
+        return say("Failed (HTTP {status}):", status=status) if status else say("Failed:")
+    return BY_STATUS.get(answer.status) or BY_REASON.get(answer.finish_reason or "", "")
 
 
-def _picture(number: int, picture: Picture) -> str:
+def _picture(number: int, picture: Picture, in_words: Words) -> str:
+    name = in_words(say("image {number}", number=number))
     if picture.url:
         url = re.sub(r"[\s<>\\]", "", picture.url)
-        line = f"- [image {number}](<{url}>)"
+        line = f"- [{name}](<{url}>)"
     else:
-        line = f"- image {number}: `{picture.file}`"
+        line = f"- {name}: `{picture.file}`"
     return f"{line}: {_inline(picture.revised_prompt)}" if picture.revised_prompt else line
 
 
@@ -191,4 +201,4 @@ def _closed(text: str) -> str:
 
 
 def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

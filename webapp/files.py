@@ -12,12 +12,13 @@ from pathlib import Path
 from time import time
 
 from .conversation import Unknown, new_id
+from .wording import say
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}(\.[a-z0-9]{1,12}){0,2}")
 # Exchanges lie packed in their file. The first character of JSON is never that of what is packed.
 PACKED = ".exchanges.json"
 PACKED_START = b"x"
-GONE = "That file is not here any more."
+GONE = say("That file is not here any more.")
 
 
 def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:

@@ -2,14 +2,14 @@
 
 from flask import Flask
 
-from .wording import Sentence
+from .wording import Sentence, capitalized
 
 
 def init_app(app: Flask) -> None:
     """Let templates say `_("…")`, `ngettext("…", "…", n)` and `{% trans %}`."""
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-    app.jinja_env.filters["translated"] = translated
+    app.jinja_env.filters |= {"translated": translated, "capitalized": capitalized}
 
 
 def gettext(message: str) -> str:
@@ -22,8 +22,10 @@ def ngettext(one: str, many: str, number: int) -> str:
     return gettext(one if number == 1 else many)
 
 
-def translated(sentence: str) -> str:
+def translated(sentence: object) -> str:
     """Return a sentence of ours in the page's language; what others said stays as it is."""
-    if not isinstance(sentence, Sentence):
-        return sentence
-    return gettext(sentence.message).format(**sentence.values)
+    text = str(sentence)
+    if not isinstance(text, Sentence) or gettext(text.message) == text.message:
+        return text
+    values = {name: translated(one) if isinstance(one, Sentence) else one for name, one in text.values.items()}
+    return gettext(text.message).format(**values)

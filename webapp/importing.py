@@ -28,17 +28,18 @@ from .candidate import (
 from .conversation import Answer, Mode, Picture, Turn
 from .export import FORMAT
 from .foreign import chatgpt, message_list, open_webui
+from .wording import say
 
 # A long history comes in several files of one archive.
 IN_ARCHIVE = re.compile(r"(?:.*/)?conversations(?:-[0-9]{1,6})?\.json")
 # Of these, zipfile unpacks no more than was asked for; of the others all that a few bytes may stand for, at once.
 BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 AT_ONCE = 2**20  # bytes
-UNKNOWN = (
+UNKNOWN = say(
     "This is JSON, but nothing that Parley can import. It takes Parley's own export, those of ChatGPT "
     "(conversations.json, or the whole .zip) and Open WebUI, and a list of messages as the API takes it."
 )
-EMPTY = "There is no conversation in this file."
+EMPTY = say("There is no conversation in this file.")
 
 
 class Found(NamedTuple):
@@ -51,14 +52,14 @@ class Found(NamedTuple):
 def read(content: bytes, limit: int) -> Found:
     """Return every conversation in a file, unpacked no larger than `limit` bytes. Raises BadImport and TooLarge."""
     if len(content) > limit:
-        raise TooLarge(f"The file is larger than {limit // 2**20:,} MB.")
+        raise TooLarge(say("The file is larger than {limit:,} MB.", limit=limit // 2**20))
     candidates: list[Candidate] = []
     skipped: Counter[str] = Counter()
     for document in _documents(content, limit):
         try:
             found = _candidates(document, skipped)
         except RecursionError:
-            raise BadImport("The file is nested too deeply; no export is.") from None
+            raise BadImport(say("The file is nested too deeply; no export is.")) from None
         candidates += found
     kept = [candidate for candidate in candidates if candidate.turns]
     if not kept:
@@ -76,20 +77,23 @@ def _documents(content: bytes, limit: int) -> list[bytes]:
     except BadImport:
         raise
     except Exception as error:  # It raises whatever it stumbles over.
-        raise BadImport(f"The archive cannot be unpacked: {error}.") from None
+        raise BadImport(say("The archive cannot be unpacked: {error}.", error=str(error))) from None
 
 
 def _unpacked(archive: zipfile.ZipFile, limit: int) -> list[bytes]:
     members = [one for one in archive.infolist() if IN_ARCHIVE.fullmatch(one.filename)]
     if not members:
-        raise BadImport("There is no conversations.json in this archive, as ChatGPT's export has one.")
+        raise BadImport(say("There is no conversations.json in this archive, as ChatGPT's export has one."))
     documents: list[bytes] = []
     left = limit
     for member in sorted(members, key=attrgetter("filename")):
         if member.compress_type not in BOUNDED:
             raise BadImport(
-                f"{member.filename} is compressed in a way that Parley does not unpack. Pack it anew as an ordinary "
-                "zip (deflate), or send the unpacked conversations.json."
+                say(
+                    "{name} is compressed in a way that Parley does not unpack. Pack it anew as an ordinary "
+                    "zip (deflate), or send the unpacked conversations.json.",
+                    name=member.filename,
+                )
             )
         documents.append(_member(archive, member, left))
         left -= len(documents[-1])
@@ -104,8 +108,10 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> by
             content += piece
             if len(content) > limit:
                 raise TooLarge(
-                    "Unpacked, the conversations in this archive are larger than the server takes. Its owner can raise "
-                    "MAX_IMPORT_MB."
+                    say(
+                        "Unpacked, the conversations in this archive are larger than the server takes. "
+                        "Its owner can raise MAX_IMPORT_MB."
+                    )
                 )
             sleep(0)  # Let others go first.
     return bytes(content)
@@ -154,10 +160,15 @@ def _decoded(document: bytes) -> Any:
         # Slower, and less strict: halves of characters, another encoding, a byte order mark.
         return json.loads(document)
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno:,}, column {error.colno:,}"
-        raise BadImport(f"This is not a JSON file; what is wrong begins at {place}.") from None
+        raise BadImport(
+            say(
+                "This is not a JSON file; what is wrong begins at line {line:,}, column {column:,}.",
+                line=error.lineno,
+                column=error.colno,
+            )
+        ) from None
     except ValueError:
-        raise BadImport("This is not a JSON file.") from None
+        raise BadImport(say("This is not a JSON file.")) from None
 
 
 def _candidate(one: dict[str, Any]) -> Candidate | None:
@@ -184,14 +195,16 @@ class _Record(Struct):
 def _own(document: dict[str, Any]) -> Candidate:
     version = document["parley"].get("format")
     if not isinstance(version, int) or version > FORMAT:
-        raise BadImport("This conversation was exported by a newer Parley. Import it with that one.")
+        raise BadImport(say("This conversation was exported by a newer Parley. Import it with that one."))
     document = cleaned(document)
     skipped: Counter[str] = Counter()
     document["turns"] = [_without_ids(turn, skipped) for turn in sequence(document.get("turns"))]
     try:
         record = msgspec.convert(document, _Record)
     except msgspec.ValidationError as error:
-        raise BadImport(f"This was exported by Parley, but part of it was changed and does not fit: {error}.") from None
+        raise BadImport(
+            say("This was exported by Parley, but part of it was changed and does not fit: {error}.", error=str(error))
+        ) from None
     for turn in record.turns:
         _mend(turn, skipped)
     created = moment(document.get("created")) or 0.0
@@ -235,6 +248,8 @@ def _mend(turn: Turn, skipped: Counter[str]) -> None:
             if re.match("https?://", one.url)
         ]
         skipped["picture"] += pictures - len(answer.pictures)
+        if answer.failure:
+            answer.failure.said, answer.failure.values = "", {}  # A stranger's pattern is not to be filled in here.
         if answer.failure and not 0 <= (answer.failure.retry_after or 0) < LATEST:
             answer.failure.retry_after = None
 

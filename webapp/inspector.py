@@ -1,8 +1,8 @@
-"""The panel that shows an answer's requests and replies as they are, and as code that runs."""
+"""An answer as it came: its Markdown, and the panel with its requests and replies, also as code that runs."""
 
 from typing import NamedTuple, cast
 
-from flask import Blueprint, current_app, render_template
+from flask import Blueprint, Response, current_app, render_template
 
 from . import store
 from .answers import Answers
@@ -11,6 +11,7 @@ from .exchange import Exchange, load, pretty, pretty_body, shortened
 from .files import Files
 from .llm import known_parameters
 from .snippets import curl, python
+from .wording import say
 
 blueprint = Blueprint("inspector", __name__)
 
@@ -43,13 +44,22 @@ def exchange(conversation_id: str, answer_id: str) -> str:
     )
 
 
+@blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/markdown")
+def markdown(conversation_id: str, answer_id: str) -> Response:
+    """Return an answer as the model wrote it; 202 while more of it may come."""
+    conversation = store.current().load(conversation_id, store.visitor())
+    _, answer = _find(cast(Answers, current_app.extensions["answers"]).live(conversation), answer_id)
+    status = 202 if answer.status == "pending" else 200
+    return Response(answer.text, status, {"Cache-Control": "no-store"}, mimetype="text/plain")
+
+
 def _find(conversation: Conversation, answer_id: str) -> tuple[Turn, Answer]:
     """Return any answer of a conversation, an earlier one as well. Raises Unknown."""
     for turn in conversation.turns:
         for answer in turn.answers:
             if answer.id == answer_id:
                 return turn, answer
-    raise Unknown("That answer is no longer in this conversation.")
+    raise Unknown(say("That answer is no longer in this conversation."))
 
 
 def _shown(exchange: Exchange) -> Shown:

@@ -4,6 +4,7 @@ import logging
 import re
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import signature
@@ -29,8 +30,9 @@ from .llm_errors import (
     Unreachable,
     from_status,
 )
-from .reply import REASONING, Piece, Reply, cleaned, model_objects, read
+from .reply import REASONING, Piece, Reply, cleaned, model_objects, read, without_text
 from .sound import speech, transcription
+from .wording import Sentence, say
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +95,8 @@ class Call:
 
 
 def _shut(connection: socket.socket) -> None:
-    try:
+    with suppress(OSError, ValueError):  # It is closed already.
         connection.shutdown(socket.SHUT_RDWR)
-    except (OSError, ValueError):
-        pass  # It is closed already.
 
 
 class LLM:
@@ -166,7 +166,7 @@ class LLM:
         finally:
             exchange.reply = _kept(reply)
         if not came and not (reply.whole or {}).get("data"):
-            raise EmptyAnswer(f"The answer has no text (finish reason: {reply.finish_reason or 'none given'}).")
+            raise EmptyAnswer(without_text(reply.finish_reason))
 
     def transcribe(self, name: str, content_type: str, content: bytes, fields: dict[str, Any]) -> dict[str, Any]:
         """Send a recording to be put into words and return the reply's JSON, whose `text` is a string.
@@ -215,6 +215,7 @@ class _Telling:
         raise self._translated(error) from error
 
     def _translated(self, error: Exception) -> Exception:
+        url = public_url(self.endpoint.base_url)
         match error:
             case LLMError():
                 error.args = (self._without_key(str(error)),)
@@ -224,21 +225,23 @@ class _Telling:
                 told.args = (self._without_key(str(told)),)
                 return told
             case openai.APITimeoutError() if isinstance(error.__cause__, httpx2.ConnectTimeout):
-                return Unreachable(f"{public_url(self.endpoint.base_url)} did not accept a connection in time.")
+                return Unreachable(say("{url} did not accept a connection in time.", url=url))
             case openai.APITimeoutError() | httpx2.TimeoutException():
-                return TimedOut(f"The model was silent for {self.answer_timeout:,.0f} s.")
+                return TimedOut(say("The model was silent for {seconds:,.0f} s.", seconds=self.answer_timeout))
             case openai.APIConnectionError() if isinstance(error.__cause__, BROKEN):
-                return BrokenOff("The endpoint closed the connection without an answer.")
+                return BrokenOff(say("The endpoint closed the connection without an answer."))
             case openai.APIConnectionError():
                 reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error.__cause__ or error))
-                return Unreachable(f"No connection to {public_url(self.endpoint.base_url)}: {reason}")
+                return Unreachable(say("No connection to {url}: {reason}", url=url, reason=reason))
             case httpx2.TransportError() | OSError():
-                return BrokenOff("The connection to the model broke off in the middle of the answer.")
+                return BrokenOff(say("The connection to the model broke off in the middle of the answer."))
             case openai.OpenAIError() | httpx2.HTTPError() | httpx2.InvalidURL() | UnicodeError():
                 return RequestRejected(self._without_key(str(error)))
         return error
 
     def _without_key(self, text: str) -> str:
+        if isinstance(text, Sentence):
+            return text.changed(self._without_key)
         return text.replace(self.endpoint.api_key, "[key]") if self.endpoint.api_key else text
 
 
@@ -283,14 +286,12 @@ def known_parameters(path: str) -> frozenset[str]:
     """Return the fields of a request that the SDK's method for a path takes by name; none where it has no method."""
     # Here, because they load slowly, and only who looks at a request needs them.
     from openai.resources import Completions, Images
-    from openai.resources.audio import Speech
     from openai.resources.chat import Completions as ChatCompletions
 
     methods: dict[str, Callable[..., Any]] = {
         "/chat/completions": ChatCompletions.create,
         "/completions": Completions.create,
         "/images/generations": Images.generate,
-        "/audio/speech": Speech.create,
     }
     if path not in methods:
         return frozenset()

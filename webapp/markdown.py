@@ -1,10 +1,24 @@
-"""The only module that turns model text into `Markup`."""
+"""The only module that turns model text into `Markup`.
 
-import re
-from collections.abc import Callable
+comrak parses; the HTML is our own, because what a model writes is shown and never obeyed: raw HTML is text, an image is
+a link, an address that is no web or mail address is text.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
+import comrak
 from markupsafe import Markup, escape
+
+from .inline import Answer, Gettext
+from .source import Source
+from .writer import Writer
+
+EXTENSIONS = comrak.ExtensionOptions(
+    strikethrough=True, table=True, tasklist=True, footnotes=True, cjk_friendly_emphasis=True
+)
+OPTIONS = comrak.ParseOptions(leave_footnote_definitions=True)
 
 
 class Block(NamedTuple):
@@ -20,22 +34,25 @@ def plain(text: str) -> Markup:
     return Markup(str(escape(text)).replace("\r", "&#13;"))
 
 
-def blocks(
-    text: str, name: str, *, since: int = 0, open: bool = False, gettext: Callable[[str], str] = str
-) -> list[Block]:
-    """Return the blocks of a text from the character `since` on, where a block must begin.
+def blocks(text: str, name: str, *, since: int = 0, open: bool = False, gettext: Gettext = str) -> list[Block]:
+    """Return the blocks of a text from the character `since` on, which must be the start of one.
 
-    `name` is unique on the page and begins every id. `open` says that the text will go on growing: its last block, if
-    it is code, is then highlighted up to a line that seldom changes. `gettext` says our few words in the page's language.
+    `name` is unique on the page and begins every id. `open` says that the text will go on growing: code without an end
+    is then highlighted up to a line that seldom moves. `gettext` says the few words of ours in the page's language.
     """
-    starts = [match.start() for match in re.finditer(r"(?:(?<=\n\n)|\A)[^\n]", text[since:])]
-    ends = [*starts[1:], len(text) - since]
-    return [
-        Block(since + start, Markup("<p>%s</p>") % plain(text[since + start : since + end].rstrip("\n")))
-        for start, end in zip(starts, ends, strict=True)
-    ]
+    answer = Answer(text, name, open, gettext)
+    return [Block(start, Markup(html)) for start, html in _written(answer, since)]
 
 
-def render(text: str, name: str, *, gettext: Callable[[str], str] = str) -> Markup:
+def render(text: str, name: str, *, gettext: Gettext = str) -> Markup:
     """Return an answer's text as HTML: all its blocks. Footnotes stand where they were written."""
     return Markup("").join(block.html for block in blocks(text, name, gettext=gettext))
+
+
+def _written(answer: Answer, since: int) -> Iterator[tuple[int, str]]:
+    source = Source(answer.text[since:] if since else answer.text)
+    writer = Writer(answer, source, since)
+    nodes = comrak.parse_document(source.text, EXTENSIONS, OPTIONS).children
+    starts = [since + source.start(node.sourcepos.start.line) for node in nodes]
+    for node, (start, end) in zip(nodes, pairwise((*starts, len(answer.text))), strict=True):
+        yield start, writer.write(node, start, answer.text[start:end])

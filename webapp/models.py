@@ -12,27 +12,28 @@ from .catalog import LONGEST_NAME, Listing, Model, is_name
 from .chat import PAGES, backend, page_url, wants_fragment
 from .conversation import Mode, Refused
 from .kinds import KINDS, Kind
+from .wording import say, say_many
 
 blueprint = Blueprint("models", __name__, url_prefix="/models")
 
 Reply = WerkzeugResponse | str | tuple[str, int]
 
 WORDS: dict[Kind, str] = {
-    "chat": "Chat",
-    "completion": "Completion",
-    "image": "Images",
-    "transcription": "Speech to text",
-    "speech": "Text to speech",
-    "embedding": "Embedding",
-    "moderation": "Moderation",
-    "other": "Other",
+    "chat": say("Chat"),
+    "completion": say("Completion"),
+    "image": say("Images"),
+    "transcription": say("Speech to text"),
+    "speech": say("Text to speech"),
+    "embedding": say("Embedding"),
+    "moderation": say("Moderation"),
+    "other": say("Other"),
 }
 USES: dict[Kind, str] = {
-    "chat": "Chat",
-    "completion": "Completion",
-    "image": "Images",
-    "transcription": "Speech: dictate",
-    "speech": "Speech: read aloud",
+    "chat": say("Chat"),
+    "completion": say("Completion"),
+    "image": say("Images"),
+    "transcription": say("Speech: dictate"),
+    "speech": say("Speech: read aloud"),
 }
 SETTINGS: dict[Kind, str] = {
     "chat": "CHAT_MODEL",
@@ -41,9 +42,9 @@ SETTINGS: dict[Kind, str] = {
     "speech": "SPEECH_MODEL",
 }
 MISSED: dict[Kind, str] = {
-    "image": "Images cannot be made",
-    "transcription": "There is no microphone beside the question",
-    "speech": "Answers are not read aloud",
+    "image": say("Images cannot be made"),
+    "transcription": say("There is no microphone beside the question"),
+    "speech": say("Answers are not read aloud"),
 }
 SHORT = 12  # models; a list no longer than this is shown open, and needs no search
 
@@ -110,20 +111,26 @@ def _mode() -> Mode:
     for mode in PAGES:
         if mode == posted:
             return mode
-    raise BadName("There is no page for that mode.")
+    raise BadName(say("There is no page for that mode."))
 
 
 def _name() -> str:
     """Return the model's name that was posted. Raises BadName."""
     name = request.form.get("model", "").strip()
     if not name:
-        raise BadName("Type the model's name as its endpoint spells it.")
+        raise BadName(say("Type the model's name as its endpoint spells it."))
     if len(name) > LONGEST_NAME:
-        raise BadName(f"A model's name has up to {LONGEST_NAME} characters; this one has {len(name):,}.")
+        raise BadName(
+            say(
+                "A model's name has up to {limit} characters; this one has {length:,}.",
+                limit=LONGEST_NAME,
+                length=len(name),
+            )
+        )
     if not is_name(name):
-        raise BadName("The name holds characters that cannot be shown. Type it anew.")
+        raise BadName(say("The name holds characters that cannot be shown. Type it anew."))
     if (local := backend().local) and name != local.name:
-        raise BadName("Only the local model answers here. Other models need an endpoint: set OPENAI_BASE_URL.")
+        raise BadName(say("Only the local model answers here. Other models need an endpoint: set OPENAI_BASE_URL."))
     return name
 
 
@@ -200,8 +207,7 @@ def _ago(seconds: float) -> str:
     """Return a time that has passed in words."""
     minutes = int(seconds / 60)
     if minutes < 1:
-        return "just now"
+        return say("just now")
     if minutes < 60:
-        return f"{minutes} minute{'s' if minutes > 1 else ''} ago"
-    hours = minutes // 60
-    return f"{hours} hour{'s' if hours > 1 else ''} ago"
+        return say_many("{number} minute ago", "{number} minutes ago", minutes)
+    return say_many("{number} hour ago", "{number} hours ago", minutes // 60)

@@ -6,13 +6,19 @@ from typing import Any
 
 from .config import public_url
 from .conversation import Answer, Conversation, Mode, Turn
-from .export import Sending, messages, title
+from .export import Sending, Words, messages, title
 from .python_text import literal
+from .wording import plain, say
 
 RESOURCES = {"chat": "chat.completions.create", "completion": "completions.create", "image": "images.generate"}
 # The cells wait for the whole answer, and say themselves which model and which messages.
 OWN = ("model", "messages", "prompt", "stream", "stream_options")
 
+LOCAL = say(
+    "# Parley's local model answers nobody else. Name an endpoint that has the model below, or one of its own:\n"
+    '# OpenAI(base_url="http://localhost:11434/v1") for Ollama; without base_url it is OpenAI\'s.'
+)
+SHOWS = say("Write the images of a reply into this folder, or print their addresses.")
 SHOW = '''
 def show(reply, name):
     """Write the images of a reply into this folder, or print their addresses."""
@@ -26,18 +32,21 @@ def show(reply, name):
 '''
 
 
-def to_notebook(conversation: Conversation, sending: Sending, known: Collection[str]) -> bytes:
+def to_notebook(conversation: Conversation, sending: Sending, known: Collection[str], in_words: Words = plain) -> bytes:
     """Return the notebook as JSON. After its first cell each of its cells runs on its own.
 
-    `known` are the fields that the SDK's method takes by name; all else goes into `extra_body`.
+    `known` are the fields that the SDK's method takes by name; all else goes into `extra_body`. `in_words` says a
+    sentence in somebody's language.
     """
     fields = _fields(sending, known)
-    cells = [_cell("setup", _setup(conversation, sending), [])]
+    cells = [_cell("setup", _setup(conversation, sending, in_words), [])]
     sent = {turn.id for turn in conversation.history()}
     first = before = 1 if sending.system_prompt else 0
     for number, turn in enumerate(conversation.turns, 1):
-        source = _question(conversation.mode, turn, number, first if turn.single else before, fields)
-        cells.append(_cell(f"turn-{turn.id}", source, _outputs(turn)))
+        source = _question(
+            conversation.mode, turn, in_words(_heading(turn, number)), number, first if turn.single else before, fields
+        )
+        cells.append(_cell(f"turn-{turn.id}", source, _outputs(turn, in_words)))
         before += 2 if turn.id in sent else 0
     document = {
         "cells": cells,
@@ -62,26 +71,29 @@ def _cell(name: str, source: str, outputs: list[dict[str, Any]]) -> dict[str, An
     }
 
 
-def _setup(conversation: Conversation, sending: Sending) -> str:
-    lines = [f"# {title(conversation)}", "# The package, once: %pip install openai"]
+def _setup(conversation: Conversation, sending: Sending, in_words: Words) -> str:
+    lines = [f"# {title(conversation, in_words)}", in_words(say("# The package, once: %pip install openai"))]
     if conversation.mode == "image":
         lines += ["import base64", "from pathlib import Path", ""]
-    lines += ["from openai import OpenAI", "", "# The key comes from the environment variable OPENAI_API_KEY."]
+    lines += ["from openai import OpenAI", ""]
+    lines.append(in_words(say("# The key comes from the environment variable OPENAI_API_KEY.")))
     if sending.base_url:
         lines.append(f"client = OpenAI(base_url={literal(public_url(sending.base_url))})")
     else:
         lines += [
-            "# Parley's local model answers nobody else. Name an endpoint that has the model below, or one of its own:",
-            '# OpenAI(base_url="http://localhost:11434/v1") for Ollama; without base_url it is OpenAI\'s.',
+            in_words(LOCAL),
             "client = OpenAI()",
         ]
     lines.append(f"model = {literal(sending.model)}")
     if conversation.mode == "chat":
         history = literal(messages(conversation, sending.system_prompt), 0, 11)
-        lines += ["", "# The whole history; Parley sends less of it where a context window is too small."]
+        lines += [
+            "",
+            in_words(say("# The whole history; Parley sends less of it where a context window is too small.")),
+        ]
         lines.append(f"messages = {history}")
     if conversation.mode == "image":
-        lines.append(SHOW.rstrip() % sending.fields.get("output_format", "png"))
+        lines.append(SHOW.rstrip().replace(SHOWS, in_words(SHOWS)) % sending.fields.get("output_format", "png"))
     return "\n".join(lines)
 
 
@@ -92,7 +104,7 @@ def _fields(sending: Sending, known: Collection[str]) -> dict[str, Any]:
     return fields | ({"extra_body": extra} if extra else {})
 
 
-def _question(mode: Mode, turn: Turn, number: int, before: int, fields: dict[str, Any]) -> str:
+def _question(mode: Mode, turn: Turn, heading: str, number: int, before: int, fields: dict[str, Any]) -> str:
     """Return the cell of a question; `before` of the messages go with it."""
     arguments = ["model=model"]
     if mode != "chat":
@@ -103,7 +115,7 @@ def _question(mode: Mode, turn: Turn, number: int, before: int, fields: dict[str
     arguments += [f"{name}={literal(value, 4, len(name) + 2)}" for name, value in fields.items()]
     call = "".join(f"    {argument},\n" for argument in arguments)
     return (
-        f"{_heading(turn, number)}\n"
+        f"{heading}\n"
         f"question = {literal(turn.question, 0, 11)}\n\n"
         f"reply = client.{RESOURCES[mode]}(\n{call})\n"
         f"{_print(mode, number, many=fields.get('n', 1) != 1)}"
@@ -111,12 +123,17 @@ def _question(mode: Mode, turn: Turn, number: int, before: int, fields: dict[str
 
 
 def _heading(turn: Turn, number: int) -> str:
-    notes = [f"# Question {number}"]
+    if turn.single and turn.left_out:
+        return say(
+            "# Question {number}, on its own, without the conversation before it, "
+            "left out of what later questions send",
+            number=number,
+        )
     if turn.single:
-        notes.append("on its own, without the conversation before it")
+        return say("# Question {number}, on its own, without the conversation before it", number=number)
     if turn.left_out:
-        notes.append("left out of what later questions send")
-    return ", ".join(notes)
+        return say("# Question {number}, left out of what later questions send", number=number)
+    return say("# Question {number}", number=number)
 
 
 def _print(mode: str, number: int, *, many: bool) -> str:
@@ -126,11 +143,11 @@ def _print(mode: str, number: int, *, many: bool) -> str:
     return f"for choice in reply.choices:\n    print(choice.{text})" if many else f"print(reply.choices[0].{text})"
 
 
-def _outputs(turn: Turn) -> list[dict[str, Any]]:
+def _outputs(turn: Turn, in_words: Words) -> list[dict[str, Any]]:
     answer = turn.answer
     outputs = [_stream("stdout", printed)] if (printed := _printed(answer)) else []
     if answer.failure:
-        outputs.append(_stream("stderr", f"{answer.failure.message}\n"))
+        outputs.append(_stream("stderr", f"{in_words(answer.failure.sentence)}\n"))
     return outputs
 
 

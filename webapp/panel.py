@@ -11,6 +11,7 @@ from .chat import page_url
 from .conversation import Conversation, Refused
 from .parameter_table import groups_of
 from .parameters import MAX_FORM_BYTES, read, shown, summary
+from .wording import say
 
 blueprint = Blueprint("panel", __name__)
 
@@ -20,7 +21,7 @@ class TooLong(Refused):
 
     def __init__(self) -> None:
         super().__init__(
-            "These parameters are longer than a request may be. Shorten the longest one; nothing was saved."
+            say("These parameters are longer than a request may be. Shorten the longest one; nothing was saved.")
         )
 
 

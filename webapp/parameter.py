@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from .conversation import Mode
+from .wording import Sentence, say
 
 Kind = Literal["number", "whole", "text", "choice", "lines", "json", "yes-no"]
 
@@ -28,21 +29,26 @@ class Parameter(NamedTuple):
     other: str = ""
     limit: int = 0
     rows: int = 1
-    words: str = ""
+    words: Sentence | None = None
     may_be_nothing: bool = False
     sent: bool = True
 
     @property
-    def allowed(self) -> str:
+    def allowed(self) -> Sentence:
         """The range in words, as it stands beside the field and in messages."""
         if self.words:
             return self.words
-        return {
-            "number": f"{self.low} to {self.high}",
-            "whole": f"{self.low:,} to {self.high:,}, whole",
-            "text": f"up to {self.limit:,} characters",
-            "choice": " or ".join(filter(None, (", ".join(self.choices[:-1]), "".join(self.choices[-1:])))),
-            "lines": f"up to {MAX_STOPS}, one a line",
-            "json": "one JSON object",
-            "yes-no": "yes or no",
-        }[self.kind]
+        match self.kind:
+            case "number":
+                return say("{low} to {high}", low=self.low, high=self.high)
+            case "whole":
+                return say("{low:,} to {high:,}, whole", low=self.low, high=self.high)
+            case "text":
+                return say("up to {limit:,} characters", limit=self.limit)
+            case "choice":
+                return say("{others} or {last}", others=", ".join(self.choices[:-1]), last=self.choices[-1])
+            case "lines":
+                return say("up to {limit}, one a line", limit=MAX_STOPS)
+            case "json":
+                return say("one JSON object")
+        return say("yes or no")

@@ -6,6 +6,7 @@ The ranges are those of the OpenAI API; a mode's parameters are sent in this ord
 
 from .conversation import Mode
 from .parameter import Parameter
+from .wording import say
 
 EVERY: tuple[Mode, ...] = ("chat", "completion", "image")
 WRITTEN: tuple[Mode, ...] = ("chat", "completion")
@@ -55,7 +56,7 @@ GROUPS: dict[str, tuple[Parameter, ...]] = {
             IMAGE,
             choices=("auto", "1024x1024", "1536x1024", "1024x1536", "1792x1024", "1024x1792", "512x512", "256x256"),
             other=r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}",
-            words="auto, or width x height such as 1536x1024",
+            words=say("auto, or width x height such as 1536x1024"),
         ),
         Parameter(
             "quality",
@@ -138,7 +139,7 @@ GROUPS: dict[str, tuple[Parameter, ...]] = {
             WRITTEN,
             -(2**63),
             2**63 - 1,
-            words="any whole number of 64 bits",
+            words=say("any whole number of 64 bits"),
         ),
         Parameter(
             "n",

@@ -10,6 +10,7 @@ Raises, beside the refusals of a conversation,
 import re
 
 from .conversation import Refused
+from .wording import say
 
 # Control characters but tab and line feed, and surrogates, which no UTF-8 can carry.
 UNREADABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -27,15 +28,23 @@ def check_question(text: str, limit: int) -> str:
     """Return a question as it is kept, with `\\n` for line ends; raise BadQuestion or QuestionTooLong."""
     question = text.replace("\r\n", "\n").replace("\r", "\n")
     if not question.strip():
-        raise BadQuestion("The question is empty. Type something, then send it.")
+        raise BadQuestion(say("The question is empty. Type something, then send it."))
     if len(question) > limit:
         raise QuestionTooLong(
-            f"The question has {len(question):,} characters; up to {limit:,} can be sent. Shorten it by "
-            f"{len(question) - limit:,}."
+            say(
+                "The question has {length:,} characters; up to {limit:,} can be sent. Shorten it by {excess:,}.",
+                length=len(question),
+                limit=limit,
+                excess=len(question) - limit,
+            )
         )
     if found := UNREADABLE.search(question):
         raise BadQuestion(
-            f"Character {found.start() + 1:,} of the question is U+{ord(found.group()):04X}, a control character "
-            "that models cannot read. Remove it, then send again."
+            say(
+                "Character {place:,} of the question is U+{code:04X}, a control character that models cannot read. "
+                "Remove it, then send again.",
+                place=found.start() + 1,
+                code=ord(found.group()),
+            )
         )
     return question

@@ -10,6 +10,7 @@ import msgspec
 
 from .assembly import Assembly
 from .llm_errors import BrokenOff, Garbage, LLMError, from_stream, shown
+from .wording import say
 
 # Where a piece of text belongs: to a choice, by its index, or to the reasoning before the first one.
 Piece = tuple[int, str]
@@ -87,7 +88,7 @@ def read(pieces: Iterator[bytes], content_type: str, reply: Reply) -> Iterator[P
         if rest := half.rest():
             yield channel, rest
     if not done and not reply.finish_reasons:
-        raise BrokenOff("The stream ended in the middle of the answer.")
+        raise BrokenOff(say("The stream ended in the middle of the answer."))
 
 
 def _joined(came: list[Piece]) -> list[Piece]:
@@ -124,7 +125,7 @@ def _chunk(payload: bytes) -> dict[str, Any]:
         chunk = None
     if not isinstance(chunk, dict) or not isinstance(chunk.get("choices") or [], list):
         told = shown(payload.decode(errors="replace"))
-        raise Garbage(f"The stream holds something that is not the API's JSON: {told}") from None
+        raise Garbage(say("The stream holds something that is not the API's JSON: {told}", told=told)) from None
     return chunk
 
 
@@ -164,13 +165,23 @@ def _whole(body: bytes, kind: str, reply: Reply) -> Iterator[Piece]:
         if choices and not reply.finish_reasons:
             reply.finish_reason = "stop"
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        told = shown(body.decode(errors="replace")) or "nothing at all"
-        raise Garbage(f"The endpoint did not answer as the API does ({kind or 'no type'}): {told}") from None
+        raise Garbage(_not_the_api(kind, shown(body.decode(errors="replace")))) from None
     reply.note(whole)
     reply.whole = whole
     for channel, text in _joined(came):
         if text:
             yield channel, _paired(text)
+
+
+def _not_the_api(kind: str, told: str) -> str:
+    kind, told = kind or say("no type"), told or say("nothing at all")
+    return say("The endpoint did not answer as the API does ({kind}): {told}", kind=kind, told=told)
+
+
+def without_text(finish_reason: str | None) -> str:
+    if finish_reason is None:
+        return say("The answer has no text (finish reason: none given).")
+    return say("The answer has no text (finish reason: {reason}).", reason=finish_reason)
 
 
 def _texts(choice: dict[str, Any], message: Any, reply: Reply) -> list[Piece]:
@@ -220,7 +231,7 @@ def model_objects(content: bytes) -> list[dict[str, Any]]:
         listed = listed.get("data") or listed.get("models") or []
     if not isinstance(listed, list):
         told = shown(content.decode(errors="replace")) or "(nothing)"
-        raise Garbage(f"This is not a list of models: {told}")
+        raise Garbage(say("This is not a list of models: {told}", told=told))
     return [item for item in listed if isinstance(item, dict)]
 
 

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, current_app, request
 
 from .config import LOOPBACK
+from .wording import say
 
 POLICY = "; ".join(
     (
@@ -22,7 +23,8 @@ POLICY = "; ".join(
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Nobody else learns it. With `no-referrer` browsers hide a form's origin, too, which refuse_other_sites looks at.
+    "Referrer-Policy": "same-origin",
     # Of what a page may ask a browser for, a recording is all that this one needs.
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=(), usb=(), payment=()",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -50,12 +52,9 @@ def refuse_other_names() -> None:
     allowed = current_app.config["ALLOWED_HOSTS"]
     if allowed is None and current_app.config["HOST"] not in LOOPBACK:
         return
-    try:
-        name = urlsplit(f"//{request.host}").hostname
-    except ValueError:
-        name = None
+    name = _name(request.host)
     if name not in (*LOOPBACK, *(allowed or ())):
-        abort(403, f"This server does not answer to the name {name!r}. ALLOWED_HOSTS can add it.")
+        abort(403, say("This server does not answer to the name {name!r}. ALLOWED_HOSTS can add it.", name=name))
 
 
 def refuse_other_sites() -> None:
@@ -68,10 +67,28 @@ def refuse_other_sites() -> None:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    if site not in (None, "same-origin", "none") or (
-        site is None and origin is not None and origin.partition("//")[2] != request.host
-    ):
-        abort(403, "This request came from another site's page, and was refused.")
+    if site not in (None, "same-origin", "none") or (site is None and origin is not None and not _is_ours(origin)):
+        abort(
+            403,
+            say(
+                "This request came from another site's page, and was refused. If that page is this one behind a proxy, "
+                "ALLOWED_HOSTS can name it."
+            ),
+        )
+
+
+def _is_ours(origin: str) -> bool:
+    """Tell whether an origin is the host that was asked, or one that the owner named: a proxy may ask as another."""
+    host = origin.partition("//")[2]
+    return host == request.host or _name(host) in (current_app.config["ALLOWED_HOSTS"] or ())
+
+
+def _name(host: str) -> str | None:
+    """Return a host's name without its port; None for what is no host."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def set_headers(response: Response) -> Response:

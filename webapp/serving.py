@@ -73,6 +73,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "keepalive": 2,
             "loglevel": "warning",
             "control_socket_disable": True,
+            # Whose word counts is TRUSTED_PROXIES' to say; gunicorn would believe everything on this machine.
+            "forwarded_allow_ips": "",
             "when_ready": lambda arbiter: print(self.ready, flush=True),
             "post_fork": lambda arbiter, worker: lifeline.hold(),
         }

@@ -20,7 +20,6 @@ METHODS = {
     "/chat/completions": "chat.completions.create",
     "/completions": "completions.create",
     "/images/generations": "images.generate",
-    "/audio/speech": "audio.speech.create",
 }
 # The text of a choice, in a whole reply and in a chunk of a streamed one.
 TEXTS = {"/chat/completions": ("message.content", "delta.content"), "/completions": ("text", "text")}
@@ -52,9 +51,6 @@ for number, image in enumerate(reply.data, 1):
     else:
         print(image.url)
 """
-SAVE_SPEECH = """\
-reply.write_to_file("speech.{suffix}")
-"""
 
 
 def curl(exchange: Exchange) -> str:
@@ -66,8 +62,6 @@ def curl(exchange: Exchange) -> str:
         '-H "Authorization: Bearer $OPENAI_API_KEY"',
         '-H "Content-Type: application/json"',
     ]
-    if exchange.path == "/audio/speech":
-        parts.append(f"-o speech.{_suffix(exchange.request, 'response_format', 'mp3')}")
     body = pretty(exchange.request)
     quoted = _quoted(body)
     # JSON has no line that is the word alone: its strings hold no line ends, and its other lines are indented.
@@ -123,13 +117,11 @@ def _use(exchange: Exchange) -> str:
         several = request.get("n") not in (None, 1)
         return (PRINT_STREAMED_CHOICES if several else PRINT_STREAM).format(text=piece)
     if exchange.path == "/images/generations" and not streams:
-        return SAVE_IMAGES.format(suffix=_suffix(request, "output_format", "png"))
-    if exchange.path == "/audio/speech":
-        return SAVE_SPEECH.format(suffix=_suffix(request, "response_format", "mp3"))
+        return SAVE_IMAGES.format(suffix=_image_ending(request))
     return "for event in stream:\n    print(event)\n" if streams else "print(reply)\n"
 
 
-def _suffix(request: dict[str, Any], name: str, default: str) -> str:
-    value = request.get(name, default)
+def _image_ending(request: dict[str, Any]) -> str:
+    value = request.get("output_format")
     # It goes into code without quotes.
-    return value if isinstance(value, str) and re.fullmatch("[a-z0-9]{1,5}", value) else default
+    return value if isinstance(value, str) and re.fullmatch("[a-z0-9]{1,5}", value) else "png"

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from .llm_errors import EmptyAnswer, Garbage, shown
+from .wording import say
 
 # What providers tell an audio file's format by is the ending of its name.
 ENDINGS = {
@@ -49,14 +50,14 @@ def transcription(content: bytes, content_type: str) -> dict[str, Any]:
     text = content.decode(errors="replace")
     if "json" not in content_type:
         if content_type.startswith("text/html"):
-            raise Garbage(f"The endpoint sent a web page in place of a transcription: {shown(text)}")
+            raise Garbage(say("The endpoint sent a web page in place of a transcription: {told}", told=shown(text)))
         return {"text": text}
     try:
         reply = json.loads(text)
     except ValueError:
         reply = None
     if not isinstance(reply, dict) or not isinstance(reply.get("text"), str):
-        raise Garbage(f"The endpoint's transcription has no text: {shown(text)}")
+        raise Garbage(say("The endpoint's transcription has no text: {told}", told=shown(text)))
     return reply
 
 
@@ -64,7 +65,7 @@ def speech(content: bytes, content_type: str) -> tuple[bytes, str]:
     """Return sound and its type in plain form. Raises Garbage and EmptyAnswer for what is none."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("text/") or kind.endswith("json"):
-        raise Garbage(f"The endpoint sent no audio: {shown(content.decode(errors='replace'))}")
+        raise Garbage(say("The endpoint sent no audio: {told}", told=shown(content.decode(errors="replace"))))
     if not content:
-        raise EmptyAnswer("The endpoint sent audio without any sound in it.")
+        raise EmptyAnswer(say("The endpoint sent audio without any sound in it."))
     return content, kind

@@ -14,6 +14,7 @@ from .audio import Audio, BadRecording
 from .chat import answers, opened, wants_fragment
 from .conversation import Answer, Busy, Conversation, Refused
 from .spoken import has_code
+from .wording import say
 
 blueprint = Blueprint("speech", __name__)
 
@@ -115,16 +116,28 @@ def _form() -> Mapping[str, str]:
     try:
         return request.form
     except RequestEntityTooLarge:
-        raise TooLarge(f"{_too_large('is much too large')} What you typed is on the page you came from.") from None
+        raise TooLarge(
+            say(
+                "That recording is much too large; up to {limit:,} MB can be sent. Send it in parts. "
+                "What you typed is on the page you came from.",
+                limit=current_app.config["MAX_AUDIO_MB"],
+            )
+        ) from None
 
 
 def _transcription(conversation: Conversation) -> str:
     upload = request.files.get("audio")
     if upload is None or not upload.filename:
-        raise BadRecording("Choose an audio file first.")
+        raise BadRecording(say("Choose an audio file first."))
     size = upload.seek(0, SEEK_END)
     if size > largest_recording():
-        raise TooLarge(_too_large(f"has {size / MEGABYTE:,.1f} MB"))
+        raise TooLarge(
+            say(
+                "That recording has {size:,.1f} MB; up to {limit:,} MB can be sent. Send it in parts.",
+                size=size / MEGABYTE,
+                limit=current_app.config["MAX_AUDIO_MB"],
+            )
+        )
     upload.seek(0)
     return audio().transcription(
         conversation,
@@ -133,10 +146,6 @@ def _transcription(conversation: Conversation) -> str:
         upload.read(),
         lambda: store.current().load(conversation.id, conversation.owner),
     )
-
-
-def _too_large(how: str) -> str:
-    return f"That recording {how}; up to {current_app.config['MAX_AUDIO_MB']:,} MB can be sent. Send it in parts."
 
 
 def joined(typed: str, said: str) -> str:

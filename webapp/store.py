@@ -18,10 +18,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
 from time import sleep, time
 from typing import Any
-from weakref import WeakValueDictionary
 
 import msgspec
 from cachelib.base import BaseCache
@@ -30,11 +28,13 @@ from flask_session import Session
 
 from .conversation import FORMAT_VERSION, Conversation, Mode, Refused, Unknown, new_id
 from .files import write_whole
+from .locks import Locks
+from .wording import say
 
 log = logging.getLogger(__name__)
 
 DAY = 86_400
-GONE = "That conversation is not here any more. Reload the page to go on with the one that is."
+GONE = say("That conversation is not here any more. Reload the page to go on with the one that is.")
 
 
 class FolderTaken(Exception):
@@ -130,8 +130,7 @@ class Store:
 
     def __init__(self, records: RecordFiles):
         self.records = records
-        self._locks: WeakValueDictionary[str, _Lock] = WeakValueDictionary()
-        self._guard = Lock()
+        self._locks = Locks()
 
     def load(self, conversation_id: str, owner: str) -> Conversation:
         """Return a conversation as it is now. Raises Unknown, for somebody else's as for none at all."""
@@ -146,7 +145,7 @@ class Store:
         if conversation.owner != owner:
             raise Unknown(GONE)
         if conversation.version > FORMAT_VERSION:
-            raise Refused("This conversation was written by a newer Parley. Start that one to go on with it.")
+            raise Refused(say("This conversation was written by a newer Parley. Start that one to go on with it."))
         return conversation
 
     def _read(self, conversation_id: str) -> Conversation | None:
@@ -164,7 +163,7 @@ class Store:
 
     def open(self, conversation_id: str, owner: str, mode: Mode) -> Conversation:
         """Return a conversation and let its lifetime begin anew; where there is none, begin an empty one."""
-        with self._lock(conversation_id):
+        with self._locks.held(conversation_id):
             self.records.renew(_key(conversation_id))
             if (conversation := self._loaded(conversation_id, owner)) is None:
                 conversation = Conversation(owner=owner, id=conversation_id, mode=mode)
@@ -174,34 +173,20 @@ class Store:
     @contextmanager
     def editing(self, conversation_id: str, owner: str) -> Iterator[Conversation]:
         """Open a conversation for a change, alone; it is saved at the end, unless an exception passes."""
-        with self._lock(conversation_id):
+        with self._locks.held(conversation_id):
             conversation = self.load(conversation_id, owner)
             yield conversation
             self.save(conversation)
 
     def remove_if_gone(self, conversation_id: str, remove: Callable[[str], None]) -> None:
         """Call `remove` with a conversation's id if its record is gone, while nobody can begin it anew."""
-        with self._lock(conversation_id):
+        with self._locks.held(conversation_id):
             if not self.records.has(_key(conversation_id)):
                 remove(conversation_id)
-
-    @contextmanager
-    def _lock(self, conversation_id: str) -> Iterator[None]:
-        with self._guard:
-            lock = self._locks.setdefault(conversation_id, _Lock())
-        with lock.held:
-            yield
 
 
 def _key(conversation_id: str) -> str:
     return f"conversation:{conversation_id}"
-
-
-class _Lock:
-    """A lock that a WeakValueDictionary can hold: it goes when nobody waits for it any more."""
-
-    def __init__(self) -> None:
-        self.held = Lock()
 
 
 def init_app(app: Flask) -> None:
@@ -290,6 +275,9 @@ def hold(folder: Path) -> None:
     except OSError:
         os.close(descriptor)
         raise FolderTaken(
-            f"Another Parley uses the folder {folder}. Stop that one, or give this one its own DATA_DIR."
+            say(
+                "Another Parley uses the folder {folder}. Stop that one, or give this one its own DATA_DIR.",
+                folder=folder,
+            )
         ) from None
     _held[folder] = descriptor

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
 from typing import Any, cast
@@ -19,11 +19,13 @@ from .conversation import ID, Conversation, Refused, new_id
 from .exchange import load
 from .export import Sending, filename, to_json, to_markdown
 from .files import Files
+from .i18n import translated
 from .importing import read
 from .llm import known_parameters
 from .notebook import to_notebook
 from .parameters import read as read_fields
 from .parameters import request_fields, shown
+from .wording import say
 
 blueprint = Blueprint("transfer", __name__)
 
@@ -50,13 +52,17 @@ def download(conversation_id: str, kind: str) -> Response:
     conversation = opened(conversation_id)
     sending = _sending(conversation)
     if kind == "markdown":
-        content, ending, mimetype = to_markdown(conversation, sending).encode(), "md", "text/markdown"
+        content, ending, mimetype = to_markdown(conversation, sending, translated).encode(), "md", "text/markdown"
     elif kind == "json":
         exchanges = partial(load, files(), conversation.id)
         content, ending, mimetype = to_json(conversation, sending, exchanges), "json", "application/json"
     elif kind == "notebook":
         known = known_parameters(path_of(conversation))
-        content, ending, mimetype = to_notebook(conversation, sending, known), "ipynb", "application/x-ipynb+json"
+        content, ending, mimetype = (
+            to_notebook(conversation, sending, known, translated),
+            "ipynb",
+            "application/x-ipynb+json",
+        )
     else:
         abort(404)
     name = filename(conversation, ending)
@@ -168,7 +174,7 @@ def _choices(
 
 @blueprint.app_template_filter("day")
 def day(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
 
 
 # A plain browser is sent to the page that says what was done: what was skipped goes with its address.
@@ -214,11 +220,14 @@ def _upload() -> bytes:
     except RequestEntityTooLarge:
         _drain()
         raise TooLarge(
-            f"The file is larger than {current_app.config['MAX_IMPORT_MB']:,} MB. The owner of this server can raise "
-            "MAX_IMPORT_MB. Of ChatGPT's archive, its conversations.json alone is enough."
+            say(
+                "The file is larger than {limit:,} MB. The owner of this server can raise MAX_IMPORT_MB. "
+                "Of ChatGPT's archive, its conversations.json alone is enough.",
+                limit=current_app.config["MAX_IMPORT_MB"],
+            )
         ) from None
     if file is None or not file.filename:
-        raise BadImport("Choose a file first.")
+        raise BadImport(say("Choose a file first."))
     content: bytes = file.read()
     return content
 

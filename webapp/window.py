@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from .conversation import Conversation, Message, Turn
+from .conversation import Conversation, Message, Turn, exchange_of
 
 # What is left out goes in one larger step, so that the beginning of what is sent then stays the same for
 # many turns, and a provider's cache of it is of use.
@@ -20,10 +20,7 @@ def oldest_sent(
     is_last = turn is conversation.turns[-1]
     since = conversation.sent_from if is_last else ""
     history = conversation.history(turn, since)
-    costs = [
-        count([{"role": "user", "content": one.question}, {"role": "assistant", "content": one.answer.text}])
-        for one in history
-    ]
+    costs = _costs(history, count)
     if fixed + sum(costs) <= room:
         return since
     return _after(history, costs, int(room * KEPT) - fixed, turn)
@@ -37,11 +34,12 @@ def half(conversation: Conversation, turn: Turn, since: str, count: Callable[[li
     history = conversation.history(turn, since)
     if not history:
         return None
-    costs = [
-        count([{"role": "user", "content": one.question}, {"role": "assistant", "content": one.answer.text}])
-        for one in history
-    ]
+    costs = _costs(history, count)
     return _after(history, costs, sum(costs) // 2, turn)
+
+
+def _costs(history: list[Turn], count: Callable[[list[Message]], int]) -> list[int]:
+    return [count(exchange_of(one.question, one.answer.text)) for one in history]
 
 
 def _after(history: list[Turn], costs: list[int], room: int, turn: Turn) -> str:

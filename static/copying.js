@@ -1,0 +1,75 @@
+// Copying: answers as Markdown or as they are shown, and the text of any element, over plain http, too.
+// Fetched by parley.js when a `button.copy` is about to be pressed.
+
+const words = /** @type {HTMLElement} */ (document.getElementById("words")).dataset;
+const composer = /** @type {HTMLFormElement} */ (document.getElementById("composer"));
+
+/** Texts by their kinds; they may still be on their way. @typedef {Record<string, string | Promise<string>>} Kinds */
+
+/**
+ * Copy texts, and tell whether it was done. What cannot be copied is selected.
+ * @param {Kinds} kinds
+ * @param {Element} source
+ */
+async function copy(kinds, source) {
+  try {
+    // Begun at once, with texts that come later: Safari wants it within the click.
+    const blobs = Object.entries(kinds).map(([type, text]) => [type, Promise.resolve(text).then((text) => new Blob([text], { type }))]);
+    await navigator.clipboard.write([new ClipboardItem(Object.fromEntries(blobs))]);
+    return true;
+  } catch {
+    // A page over plain http has no clipboard; one without a permission or the focus is refused.
+  }
+  const texts = await Promise.all(Object.entries(kinds).map(async ([type, text]) => [type, await text])).catch(() => []);
+  getSelection()?.selectAllChildren(source);
+  if (!texts.length || !copyByCommand(texts)) return false;
+  getSelection()?.removeAllRanges();
+  return true;
+}
+
+/** Copy the way that was there before the clipboard. */
+function copyByCommand(/** @type {string[][]} */ texts) {
+  let copied = false;
+  const put = (/** @type {ClipboardEvent} */ event) => {
+    for (const [type, text] of texts) event.clipboardData?.setData(type, text);
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    copied = true;
+  };
+  document.addEventListener("copy", put, true);
+  const done = document.execCommand("copy");
+  document.removeEventListener("copy", put, true);
+  return done && copied;
+}
+
+/** Return an answer's Markdown, which the page does not hold. */
+async function markdown(/** @type {string} */ id) {
+  const response = await fetch(composer.action.replace(/ask$/, `answers/${id}/markdown`));
+  if (!response.ok) throw new Error(response.statusText);
+  return response.text();
+}
+
+/** Return what stands on the page, without the buttons in it. */
+function shown(/** @type {HTMLElement} */ source) {
+  const copy = /** @type {HTMLElement} */ (source.cloneNode(true));
+  copy.querySelectorAll("button").forEach((button) => button.remove());
+  return { "text/plain": source.innerText, "text/html": copy.innerHTML };
+}
+
+document.addEventListener("click", async (event) => {
+  const button = /** @type {Element} */ (event.target).closest?.("button.copy");
+  if (!(button instanceof HTMLButtonElement)) return;
+  const answer = button.dataset.copy ? null : button.closest(".answer");
+  const source = answer
+    ? answer.querySelector(".kept .text") ?? answer.querySelector(".text")
+    : document.getElementById(button.dataset.copy ?? "");
+  if (!(source instanceof HTMLElement)) return;
+  /** @type {Kinds} */
+  let kinds = { "text/plain": source.textContent ?? "" };
+  if (answer) kinds = button.matches(".copy-shown") ? shown(source) : { "text/plain": markdown(answer.id.replace("answer-", "")) };
+  const copied = await copy(kinds, source);
+  button.dataset.label ??= button.textContent ?? "";
+  button.textContent = (copied ? words.copied : words.notCopied) ?? "";
+  document.dispatchEvent(new CustomEvent("parley:say", { detail: button.textContent }));
+  setTimeout(() => (button.textContent = button.dataset.label ?? ""), 2000);
+});

@@ -1,0 +1,114 @@
+"""The page follows an answer while the reader is at its end, and only then."""
+
+import threading
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import wait_until
+from .openai_server import SILENCE, Reply, chunk, event
+
+pytestmark = pytest.mark.browser
+
+LINES = "line\n" * 120
+
+
+@pytest.fixture
+def more():
+    return threading.Event()
+
+
+@pytest.fixture
+def page(visit, live, openai, more):
+    """A page with a long answer, of which as much again comes when `more` is set."""
+    openai.enqueue(Reply([event(chunk(LINES)), more, event(chunk(LINES)), event(chunk("The end.")), SILENCE]))
+    page = visit(live)
+    page.locator("#question").fill("One?")
+    page.locator("#question").press("Enter")
+    wait_until(lambda: page.evaluate("scrollY") > 1000 and away(page) < 8)
+    return page
+
+
+def away(page):
+    return page.evaluate("document.documentElement.scrollHeight - innerHeight - scrollY")
+
+
+def comes(page, more):
+    more.set()
+    expect(page.locator(".text").last).to_contain_text("The end.")
+
+
+def test_a_reader_at_the_end_is_taken_along(page, more):
+    comes(page, more)
+    wait_until(lambda: away(page) < 8)
+    expect(page.locator("#to-end")).to_be_hidden()
+
+
+
+
+@pytest.mark.parametrize("how", ["wheel", "key", "script"])
+def test_who_scrolls_up_stays_there_and_one_press_brings_them_back(page, more, how):
+    if how == "wheel":
+        page.mouse.move(300, 300)
+        page.mouse.wheel(0, -30)
+    elif how == "key":
+        page.locator(".text").click()
+        page.keyboard.press("PageUp")
+    else:  # as find-in-page does
+        page.evaluate("scrollTo(0, 100)")
+    wait_until(lambda: away(page) > 10)
+    page.evaluate("() => new Promise((done) => { onscrollend = done; setTimeout(done, 500); })")
+    reading = page.evaluate("scrollY")
+    comes(page, more)
+    jump = page.get_by_role("button", name="New text below")
+    expect(jump).to_be_visible()
+    assert page.evaluate("scrollY") == reading
+    jump.click()
+    assert away(page) < 8
+    expect(jump).to_be_hidden()
+    expect(page.locator("#question")).to_be_focused()
+
+
+def test_after_the_press_following_goes_on(page, more):
+    page.evaluate("scrollTo(0, 0)")
+    page.get_by_role("button", name="Jump to the end").click()
+    comes(page, more)
+    wait_until(lambda: away(page) < 8)
+
+
+def test_a_selection_that_is_being_dragged_is_not_moved(page, more):
+    box = page.locator(".text").last.bounding_box()
+    y = page.evaluate("innerHeight") / 3
+    page.mouse.move(box["x"] + 5, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 30, y + 40, steps=3)
+    before = page.evaluate("scrollY")
+    comes(page, more)
+    assert page.evaluate("scrollY") == before
+    page.mouse.up()
+    assert page.evaluate("scrollY") == before
+    assert page.evaluate("getSelection().toString()")
+
+
+def test_an_address_with_a_turn_stays_at_that_turn(page, visit, live, openai):
+    turn = page.locator("article.turn").get_attribute("id")
+    page.goto("about:blank")
+    page.goto(f"{live}/#{turn}")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate("scrollY") < 300
+    expect(page.locator("#to-end")).to_be_visible()
+
+
+def test_typing_while_reading_above_does_not_move_the_page(page):
+    page.evaluate("scrollTo(0, 300)")
+    page.locator("#question").press_sequentially("and then\nmore", delay=5)
+    assert page.evaluate("scrollY") == 300
+
+
+def test_a_click_on_a_panel_and_back_leaves_the_page_where_it_was(page):
+    page.evaluate("scrollTo(0, 300)")
+    page.get_by_role("link", name="Parameters").click()
+    expect(page.locator("#panel")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#panel")).to_be_hidden()
+    assert page.evaluate("scrollY") == 300

@@ -1,0 +1,101 @@
+"""Links that are safe to follow, and show where they go."""
+
+import re
+from collections.abc import Iterator
+from html import escape
+from urllib.parse import urlsplit
+
+# Chinese, Japanese, Korean and their punctuation follow an address without a space, and are no part of it.
+WIDE = "\u1100-\u11ff\u2018-\u201f\u2026\u2e80-\ua4cf\uac00-\ud7ff"
+WIDE += "\uf900-\ufaff\ufe10-\ufe6f\uff00-\uffef\U0001f000-\U0003ffff"
+UNSEEN = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufdd0-\ufdef\ufeff"
+ADDRESS = re.compile(
+    rf"(?<![A-Za-z0-9])(?:https?://(?=[A-Za-z0-9\[])|www\.(?=[A-Za-z0-9-]+\.))[^\s<>\"`{WIDE}{UNSEEN}]+"
+    r"|(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![\w@-])",
+    re.IGNORECASE,
+)
+TURNS_TEXT = re.compile(f"[{UNSEEN}]")
+CONTROL = re.compile(r"[\0-\x20\x7f]")
+ENTITY_END = re.compile(r"&[A-Za-z0-9]+;$")
+ATTRIBUTES = 'target="_blank" rel="noopener noreferrer nofollow"'
+
+
+def safe(url: str) -> str | None:
+    """Return an address that may be followed, or None."""
+    url = TURNS_TEXT.sub("", url.strip())
+    if CONTROL.search(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "mailto":
+            return url if parts.path else None
+        return url if parts.scheme in ("http", "https") and parts.hostname else None
+    except ValueError:
+        return None
+
+
+def opening(url: str, kind: str = "") -> str:
+    """Return the opening tag of a link to a safe address."""
+    named = f'class="{kind}" ' if kind else ""
+    return f'<a {named}href="{escape(url)}" {ATTRIBUTES}>'
+
+
+def whereto(url: str, text: str) -> str:
+    """Return what shows where a link goes, unless its text begins with that already."""
+    parts = urlsplit(url)
+    if parts.scheme == "mailto":
+        target = shown = parts.path
+    else:
+        target = shown = parts.hostname or ""
+        if not shown.isascii():
+            try:
+                shown = shown.encode("idna").decode()  # Letters of one script can look like another's.
+            except UnicodeError:
+                pass
+    told = re.sub(r"^(https?://|mailto:)?(www\.)?", "", TURNS_TEXT.sub("", text).strip().lower())
+    begins = told.startswith(target.removeprefix("www.")) and told[len(target.removeprefix("www.")) :][:1] in (
+        "",
+        *"/:?#",
+    )
+    return "" if begins and "@" not in parts.netloc and shown == target else aside(shown)
+
+
+def aside(text: str) -> str:
+    """Return a quiet remark behind a link."""
+    return f' <bdi class="link-host">({escape(text if len(text) <= 80 else text[:79] + "…")})</bdi>'
+
+
+def linked(text: str) -> Iterator[str]:
+    """Yield a text as HTML in which the addresses are links."""
+    done = 0
+    for match in ADDRESS.finditer(text):
+        address = _ended(match[0])
+        url = safe(_with_scheme(address))
+        if url is None:
+            continue
+        yield escape(text[done : match.start()])
+        yield f"{opening(url)}{escape(address)}</a>{whereto(url, address)}"
+        done = match.start() + len(address)
+    yield escape(text[done:])
+
+
+def _with_scheme(address: str) -> str:
+    if address[:4].lower() == "www.":
+        return f"https://{address}"
+    return address if "://" in address else f"mailto:{address}"
+
+
+def _ended(address: str) -> str:
+    """Return an address without the punctuation of the sentence around it."""
+    surplus = address.count(")") - address.count("(")
+    end = len(address)
+    while end:
+        last = address[end - 1]
+        if last == ")" and surplus > 0:
+            surplus -= 1
+        elif last == ";" and (entity := ENTITY_END.search(address, max(0, end - 12), end)):
+            end = entity.start() + 1
+        elif last not in "?!.,:;*_~']}|":
+            break
+        end -= 1
+    return address[:end]

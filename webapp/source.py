@@ -1,0 +1,184 @@
+"""An answer's source as the parser can take it: formulas and footnote marks set aside, and nothing nested too deep.
+
+Markdown's blocks would tear a formula apart (`- b` on a line of its own is a list), its emphasis too. So each is
+replaced by a token before parsing. Tokens and stand-ins are noncharacters of Unicode, which no text has a use for.
+"""
+
+import re
+from bisect import bisect_right
+from typing import NamedTuple
+
+# What follows the first is the number of what was set aside.
+TOKEN = re.compile("\ufdd0(\\d+)\ufdd1")
+UNFIT = re.compile("[\0\ud800-\udfff\ufdd0-\ufdef]")
+# Signs that nest, and what stands for them where they would nest deeper than the parser's stack is.
+DEEP = "*_~[>-+.)"
+STAND_INS = str.maketrans(DEEP, "".join(chr(0xFDD3 + i) for i in range(len(DEEP))))
+BACK = {stand_in: sign for sign, stand_in in STAND_INS.items()}
+STOOD_IN = re.compile("[\ufdd3-\ufdef]")
+MOST_SIGNS = 1000
+MOST_QUOTES = 100
+
+NESTING = re.compile(r"[*_~]|(?<=!)\[")
+MANY_QUOTES = re.compile(rf"^((?:[^>\n\r]*+>){{{MOST_QUOTES}}})(.+)$", re.MULTILINE)
+FAR_ITEM = re.compile(r"^([ \t>]{300,})([-+*]|\d{1,9}[.)])(?=[ \t])", re.MULTILINE)
+PARAGRAPH_END = re.compile(r"(\n[ \t]*\n|\r\n[ \t]*\r\n)")
+LONE_RETURN = re.compile(r"\r(?!\n)")
+LINE_END = re.compile("\n")
+
+FENCE = r"^[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})"
+SIGN = re.compile(FENCE + r"|\\[\\`$()\[\]]|`+|\$\$?|\[\^", re.MULTILINE)
+# Where words end, and what began among them with them.
+NEXT_BLOCK = re.compile(r"\n[ \t>]*(?:\r?\n|\Z|[-+*][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\[\^|\||(?<=>))")
+LINE = r"(?:[^\\$\r\n]|\\[^\r\n])"
+# A line end inside a formula among words, where the next line does not begin another block.
+JOINT = r"\r?\n(?![ \t]*(?:[-+*>#|`~\r\n]|\d{1,9}[.)]|\Z))"
+# One inside a formula of its own lines: anything but a blank line.
+BREAK = r"\\?\r?\n(?![ \t>]*(?:\r?\n|\Z))"
+INLINE = {
+    # By Pandoc's rule, so that "$5 and $6" are dollars.
+    "$": re.compile(rf"\$(?![\s$])((?:{LINE}|{JOINT})++)(?<!\s)\$(?!\d)"),
+    "$$": re.compile(rf"\$\$({LINE}++)\$\$"),
+    r"\(": re.compile(rf"\\\(((?:[^\\\r\n]|\\[^()\r\n]|{JOINT})++)\\\)"),
+    r"\[": re.compile(r"\\\[((?:[^\\\r\n]|\\[^\[\]\r\n])++)\\\]"),
+}
+# Over several lines; one that has no end yet goes on to the end of the text.
+DISPLAY = {
+    "$$": re.compile(rf"\$\$((?:{LINE}|{BREAK})++)(?P<end>\$\$|\s*\Z)"),
+    r"\[": re.compile(rf"\\\[((?:[^\\\r\n]|\\[^\[\]\r\n]|{BREAK})++)(?P<end>\\\]|\\?\s*\Z)"),
+}
+QUOTED = re.compile(r"(?<=\n)[ \t]*(?:>[ \t]?)+")
+# Not what stands in a regular expression, such as [^a-z].
+LABEL = re.compile(r"\[\^(\d{1,4}|[^\W\d_]{2,30}(?:-?\d{1,4})?)\]")
+
+
+class Aside(NamedTuple):
+    """What was set aside: a formula, or the mark of a footnote."""
+
+    source: str
+    latex: str = ""
+    display: bool = False
+    label: str = ""
+
+
+class Source:
+    """The text for the parser, and the way back from it."""
+
+    def __init__(self, text: str) -> None:
+        text = LONE_RETURN.sub("\n", UNFIT.sub("\ufffd", text))
+        self.aside: list[Aside] = []
+        self._moved: list[tuple[int, int]] = [(0, 0)]
+        self.text = _shallow(self._set_aside(text) if _may_hold_formulas(text) else text)
+        self._lines = [0, *(match.end() for match in LINE_END.finditer(self.text))]
+
+    def start(self, line: int) -> int:
+        """Return where a line of the parser's text, counted from 1, begins in the original."""
+        at = self._lines[min(line, len(self._lines)) - 1]
+        return at + self._moved[bisect_right(self._moved, (at, 1 << 62)) - 1][1]
+
+    def restored(self, text: str) -> str:
+        """Return a piece of the parser's text as it was written."""
+        if self.aside and "\ufdd0" in text:
+            text = TOKEN.sub(lambda match: self.aside[int(match[1])].source, text)
+        return upright(text)
+
+    def _set_aside(self, text: str) -> str:
+        pieces: list[str] = []
+        done = length = 0
+        for start, end, aside in _found(text):
+            token = f"\ufdd0{len(self.aside)}\ufdd1"
+            self.aside.append(aside)
+            pieces += text[done:start], token
+            length += start - done + len(token)
+            done = end
+            self._moved.append((length, done - length))
+        return "".join((*pieces, text[done:]))
+
+
+def upright(text: str) -> str:
+    """Return a text with the signs that others stood in for."""
+    return STOOD_IN.sub(lambda match: chr(BACK.get(ord(match[0]), 0xFFFD)), text) if not text.isascii() else text
+
+
+def _may_hold_formulas(text: str) -> bool:
+    return "$" in text or r"\(" in text or r"\[" in text or "[^" in text
+
+
+def _found(text: str) -> list[tuple[int, int, Aside]]:
+    """Return start, end and content of everything to set aside, outside of code."""
+    found = []
+    ticks: dict[int, list[int]] = {}
+    for run in re.finditer("`+", text):
+        ticks.setdefault(run.end() - run.start(), []).append(run.start())
+    at = 0
+    while match := SIGN.search(text, at):
+        sign, at = match[0], match.end()
+        if match["fence"]:
+            at = _end_of_fence(text, match)
+        elif sign[0] == "`":
+            at = _end_of_code(text, at, len(sign), ticks)
+        elif sign == "[^":
+            if (label := LABEL.match(text, match.start())) and not _defines(text, label):
+                found.append((label.start(), label.end(), Aside(label[0], label=label[1])))
+                at = label.end()
+        elif sign in INLINE and (formula := _formula(text, match)):
+            found.append(formula)
+            at = formula[1]
+    return found
+
+
+def _end_of_fence(text: str, match: re.Match[str]) -> int:
+    fence = match["fence"]
+    end = re.compile(rf"^[ \t>]*{fence[0]}{{{len(fence)},}}[ \t]*\r?$", re.MULTILINE).search(text, match.end())
+    return end.end() if end else len(text)
+
+
+def _end_of_code(text: str, at: int, length: int, ticks: dict[int, list[int]]) -> int:
+    """Return where code among words ends that begins with so many backticks, or `at` if it has no end."""
+    runs = ticks[length]
+    i = bisect_right(runs, at)
+    if i == len(runs):
+        return at
+    return at if NEXT_BLOCK.search(text, at, runs[i]) else runs[i] + length
+
+
+def _defines(text: str, label: re.Match[str]) -> bool:
+    before = text[text.rfind("\n", 0, label.start()) + 1 : label.start()]
+    return text.startswith(":", label.end()) and not before.strip(" \t>")
+
+
+def _formula(text: str, match: re.Match[str]) -> tuple[int, int, Aside] | None:
+    sign, start = match[0], match.start()
+    found = INLINE[sign].match(text, start)
+    if not found and sign in DISPLAY:
+        before = text[text.rfind("\n", 0, start) + 1 : start]
+        # One that begins among words has its first line end at once; what else has no end there is no formula.
+        if before.strip(" \t>-+*0123456789.)") and not re.compile(r"[ \t]*\r?\n").match(text, match.end()):
+            return None
+        found = DISPLAY[sign].match(text, start)
+    if not found:
+        return None
+    latex = found[1] if found.groupdict().get("end", "$").strip() else ""
+    if "\n" in latex and text[text.rfind("\n", 0, start) + 1 : start].lstrip().startswith(">"):
+        latex = QUOTED.sub("", latex)
+    end = found.end() if latex else start + len(found[0].rstrip("\r\n"))
+    return start, end, Aside(text[start:end], latex.strip(), sign in DISPLAY)
+
+
+def _shallow(text: str) -> str:
+    """Return a text of the same length in which nothing nests so deep that it could overflow the parser's stack."""
+    if text.count(">") > MOST_QUOTES:
+        text = MANY_QUOTES.sub(lambda match: match[1] + match[2].translate({62: STAND_INS[62]}), text)
+    if " " * 300 in text or "\t" * 75 in text:
+        text = FAR_ITEM.sub(lambda match: match[1] + match[2].translate(STAND_INS), text)
+    if sum(map(text.count, ("*", "_", "~", "!["))) <= MOST_SIGNS:
+        return text
+    return "".join(_few_signs(part) for part in PARAGRAPH_END.split(text))
+
+
+def _few_signs(paragraph: str) -> str:
+    signs = NESTING.findall(paragraph)
+    if len(signs) <= MOST_SIGNS:
+        return paragraph
+    at = [match.end() for match in NESTING.finditer(paragraph)][MOST_SIGNS - 1]
+    return paragraph[:at] + NESTING.sub(lambda match: match[0].translate(STAND_INS), paragraph[at:])
