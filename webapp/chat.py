@@ -164,8 +164,9 @@ def stream(conversation_id: str, answer_id: str) -> Response:
     """
     conversation = opened(conversation_id)
     conversation.turn_of(answer_id)
-    start = read_positions(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
-    events = following.events(answers(), conversation, answer_id, start)
+    last = request.headers.get("Last-Event-ID", "")
+    start = read_positions(last or request.args.get("after", ""))
+    events = following.events(answers(), conversation, answer_id, start, again=bool(last))
     return Response(
         stream_with_context(events),
         mimetype="text/event-stream",
