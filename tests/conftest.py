@@ -105,18 +105,24 @@ def statuses(page):
 
 def texts(page):
     """Return the texts of a page's answers: what their HTML has beside its tags."""
-    found = re.finditer(r'<div class="text(?: prose)?" id=[^>]*>', page)
-    return [re.sub("<[^>]*>", "", "".join(_inside(page, start.end()))).strip() for start in found]
+    found = re.finditer(r'<div class="text( prose)?" id=[^>]*>', page)
+    contents = [(start[1], re.sub("<[^>]*>", "", _inside(page, start.end()))) for start in found]
+    return [content.strip() if prose else content for prose, content in contents]
+
+
+def element(page, name):
+    """Return the HTML in a page's last element of a class."""
+    return _inside(page, list(re.finditer(rf'<div class="{name}\b[^>]*>', page))[-1].end())
 
 
 def _inside(page, start):
-    """Yield the parts of the content of a `div`, which begins at `start`."""
+    """Return the content of a `div`, which begins at `start`."""
     depth = 0
-    for part in re.findall(r"</?div|(?:(?!</?div).)+", page[start:], re.DOTALL):
-        depth += {"<div": 1, "</div": -1}.get(part, 0)
+    for tag in re.compile("<(/?)div").finditer(page, start):
+        depth += -1 if tag[1] else 1
         if depth < 0:
-            return
-        yield part
+            return page[start : tag.start()]
+    raise AssertionError("It does not end.")
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """A text's element as a browser has it, to which a stream's changes are made."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
+
+from webapp.growth import Change
 
 VOID = {"br", "hr", "img", "input", "wbr"}
 
@@ -88,6 +91,12 @@ class PageText:
                 place = parent.children.index(target)
                 parent.children[place : place + 1] = new if change.swap == "outerHTML" else []
 
+    def take(self, stream, channel="text"):
+        """Make the changes of a stream's messages to one of the answer's texts."""
+        for message in stream.split("\n\n"):
+            data = "\n".join(line[6:] for line in message.split("\n") if line.startswith("data: "))
+            self.apply([change for name, change in changes_of(data) if name.startswith(f"{channel}-")])
+
     def _target(self, depth, before):
         parent, target = None, self.root
         for _ in range(depth):
@@ -95,6 +104,17 @@ class PageText:
         return parent, target
 
 
-def visible(html):
-    """Return the text that HTML shows, without tags."""
-    return re.sub(r"<[^>]*>", "", html)
+def changes_of(html):
+    """Return the changes of texts that a message has, each with the element's id."""
+    parts = re.findall(r'<hx-partial hx-target="([^"]+)" hx-swap="(\w+)">(.*?)</hx-partial>', html, re.DOTALL)
+    found = []
+    for target, swap, content in parts:
+        name, *steps = target.removeprefix("#").split(" &gt; ")
+        before = re.search(r"nth-last-child\((\d+)\)", target)
+        found.append((name, Change(swap, len(steps), content, int(before[1]) - 1 if before else 0)))
+    return found
+
+
+def words(html):
+    """Return the words that HTML shows, with each stretch of white space as one space."""
+    return " ".join(unescape(re.sub("<[^>]*>", "", html)).split())

@@ -11,22 +11,20 @@ from hypothesis import strategies as st
 
 from webapp import create_app
 
-from .conftest import Chat, statuses, texts, wait_until
+from .conftest import Chat, element, statuses, texts, wait_until
 from .openai_server import DONE, RESET, SILENCE, Reply, chunk, event
+from .page_text import PageText, words
 
 
 def percent_encoded(text):
     return b"turn=x&question=" + quote(text, errors="surrogatepass").encode()
 
 
-def streamed(events):
-    """Return the text that a stream's events put into the page."""
-    data = "\n".join(line.removeprefix("data: ") for line in events.split("\n") if line.startswith("data: "))
-    return unescape(
-        "".join(
-            re.findall(r'<hx-partial hx-target="#text-[\w-]+" hx-swap="beforeend">(.*?)</hx-partial>', data, re.DOTALL)
-        )
-    )
+def streamed(events, page=None):
+    """Return the words that a stream's events put into a page's text."""
+    page = page or PageText()
+    page.take(events)
+    return words(page.html)
 
 
 def test_the_page_is_empty_and_names_the_model(chat, openai):
@@ -80,7 +78,7 @@ def test_every_question_is_sent_with_what_came_before(chat, openai):
 def test_line_breaks_are_kept_and_the_models_html_is_text(chat, openai):
     openai.enqueue(Reply.text("a\n\n<script>alert(1)</script>\r\n  b"))
     page = chat.answered("One?")
-    assert texts(page) == ["a\n\n&lt;script&gt;alert(1)&lt;/script&gt;&#13;\n  b"]
+    assert texts(page) == ["a\n&lt;script&gt;alert(1)&lt;/script&gt;\nb"]
 
 
 def test_a_page_without_a_script_follows_a_running_answer(chat, openai):
@@ -389,7 +387,7 @@ def test_the_stream_brings_the_text_and_then_the_end(chat, openai):
     assert response.headers["Cache-Control"] == "no-cache, no-transform"
     assert response.headers["X-Accel-Buffering"] == "no"
     events = response.text
-    assert streamed(events) == "Hello,\n\n world"
+    assert streamed(events) == "Hello, world"
     assert 'hx-swap="outerMorph"' in events
     assert 'data-status="done"' in events
     assert events.endswith("event: end\ndata:\n\n")
@@ -402,11 +400,23 @@ def test_the_end_does_not_repeat_the_text(chat, openai):
 
 
 @pytest.mark.parametrize("position", [0, 5, 11, 99])
-def test_a_stream_goes_on_where_the_last_one_was_cut(chat, openai, position):
+def test_an_answer_that_ended_meanwhile_comes_whole_whatever_the_page_has(chat, openai, position):
     openai.enqueue(Reply.text("Hello world"))
     chat.answered("One?")
     for response in (chat.stream(after=position), chat.stream(headers={"Last-Event-ID": str(position)})):
-        assert streamed(response.text) == "Hello world"[position:]
+        assert streamed(response.text, PageText("<p>Something old")) == "Hello world"
+
+
+@pytest.mark.parametrize("position", [11, 99])
+def test_a_page_that_claims_to_show_more_than_there_is_gets_what_there_is(chat, live, openai, position):
+    openai.enqueue(Reply([event(chunk("Hello")), SILENCE]))
+    chat.ask("One?")
+    url = live + unescape(re.search(r'hx-sse:connect="([^"]+)"', chat.page()).group(1))
+    headers = {"Cookie": chat.cookie(), "Last-Event-ID": str(position)}
+    wait_until(lambda: texts(chat.page()) == ["Hello"])
+    with urlopen(Request(url, headers=headers)) as response:
+        chat.post("stop")
+        assert streamed(response.read().decode(), PageText("<p>Something old</p>")) == "Hello"
 
 
 @pytest.mark.parametrize("position", ["-1", "x", "", "٣"])
@@ -417,11 +427,11 @@ def test_a_position_that_is_none_begins_at_the_beginning(chat, position):
 
 def test_cutting_the_connection_anywhere_loses_nothing_and_doubles_nothing(chat, live, openai):
     source = random.Random(7)
-    text = "".join(source.choice("ab 汉字😀\n<&>é") for _ in range(600))
+    text = "".join(source.choice("ab 汉字😀\n<&>é*`- ") for _ in range(600))
     openai.enqueue(Reply.text(*text, delay=0.002))
     chat.ask("One?")
     page = chat.page()
-    shown = unescape(texts(page)[0])
+    shown = PageText(element(page, "text"))
     url = live + unescape(re.search(r'hx-sse:connect="([^"]+)"', page).group(1))
     cookie = {"Cookie": chat.cookie()}
     position = {}
@@ -430,12 +440,12 @@ def test_cutting_the_connection_anywhere_loses_nothing_and_doubles_nothing(chat,
             received = response.read(source.randrange(1, 900))
         # As in a browser, only events that came whole count.
         whole = received.decode(errors="ignore").rpartition("\n\n")[0]
-        shown += streamed(whole)
+        shown.take(whole)
         if ids := re.findall(r"^id: (\d+)$", whole, re.MULTILINE):
             position = {"Last-Event-ID": ids[-1]}
     with urlopen(Request(url, headers=cookie | position)) as response:
-        shown += streamed(response.read().decode())
-    assert shown == text
+        shown.take(response.read().decode())
+    assert shown.html == element(chat.settled(), "text")
 
 
 def test_the_stream_of_a_cleared_answer_just_ends(chat, live, openai):

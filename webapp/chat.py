@@ -140,8 +140,10 @@ def stream(conversation_id: str, answer_id: str) -> Response:
     """
     conversation = opened(conversation_id)
     conversation.turn_of(answer_id)
-    start = read_positions(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
-    events = following.events(answers(), conversation, answer_id, start, polled="poll" in request.args)
+    last = request.headers.get("Last-Event-ID", "")
+    start = read_positions(last or request.args.get("after", ""))
+    polled = "poll" in request.args
+    events = following.events(answers(), conversation, answer_id, start, again=bool(last), polled=polled)
     return Response(
         stream_with_context(events),
         mimetype="text/event-stream",

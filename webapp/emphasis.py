@@ -11,7 +11,7 @@ MOST_HELD = 160  # characters that may turn out to be a link or a formula
 SIGN = re.compile(
     r"\\.|\\\Z|`+|\$+|\*+|_+|~+|\["
     r"|<(?:https?:|mailto:)[^\s<>]*>|<(?:h|ht|htt|https?|https?:[^\s<>]*|m|ma|mai|mail|mailto|mailto:[^\s<>]*)?\Z"
-    r"|&[a-zA-Z0-9#]{0,31}\Z",
+    r"|&[a-zA-Z0-9#]{0,31}\Z|!\Z",
     re.DOTALL,
 )
 BRACKET = re.compile(r"\\.|\[|\]", re.DOTALL)
@@ -60,7 +60,7 @@ def inline(text: str, start: int, end: int) -> tuple[int, str]:
                 return min(kept, end), f"{shown[: max(0, kept - end)]}{more}"
         elif first in "$\\":
             at, end = _formula(text, sign, end)
-        elif first == "&" or sign[0][-1] != ">":
+        elif first in "&!" or sign[0][-1] != ">":
             end = sign.start()
     return _closed(text, start, end, open_runs)
 
@@ -139,7 +139,7 @@ def _link(text: str, start: int, end: int) -> tuple[int, int, str | None]:
     if (behind := _partner(PARENTHESIS, text, closing + 1, end)) >= 0:
         return behind + 1, end, None
     if DESTINATION.match(text, closing + 1, end):
-        return begin, begin, text[start + 1 : closing]
+        return begin, begin, text[start + 1 : closing] if begin == start else None
     return start + 1, end, None
 
 

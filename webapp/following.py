@@ -16,19 +16,26 @@ from .unfolding import Unfolding, Unrendered, unfolding, whole
 
 
 def events(
-    answers: Answers, before: Conversation, answer_id: str, positions: Positions, *, polled: bool = False
+    answers: Answers,
+    before: Conversation,
+    answer_id: str,
+    positions: Positions,
+    *,
+    again: bool = False,
+    polled: bool = False,
 ) -> Iterator[str]:
     """Yield an answer's text from its positions on as server-sent events, then its end.
 
-    Positions are in characters, and say how much of its text the page shows. Polled, the events end after what is
-    there, with what asks for the rest.
+    Positions are in characters, and say how much of its text the page shows. A page that was connected `again` gets
+    what it shows anew: nobody knows in which steps it came there. `polled`, the events end after what is there, with
+    what asks for the rest.
     """
     texts = _Texts(before, answer_id, positions)
     if answers.runs(answer_id) and not polled:
         # At once, even where the model is silent: it tells the page that nothing on the way holds events back.
         yield _event(f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="delete"></hx-partial>', texts.positions)
-    if pieces := texts.misplaced():
-        yield _event(pieces, texts.positions)
+    if html := texts.anew(all_of_them=again):
+        yield _event(html, texts.positions)
     for came in answers.follow(answer_id, positions, texts.wait, once=polled):
         html = texts.take(came)
         if html:
@@ -62,9 +69,8 @@ class _Texts:
         answer = conversation.turn_of(answer_id).answer
         self.id = answer_id
         self.mode = conversation.mode
-        # What was settled before anybody followed it here is sent whole, whatever the page has: it may be another
-        # version's page, or come from before a restart.
-        self.anew = answer.status != "pending"
+        # What was settled before anybody followed it here is sent whole: the page may be older than the server.
+        self._ended = answer.status != "pending"
         self._texts: dict[int, Unfolding | Unrendered] = {}
         self._misplaced: list[int] = []
         for channel, text in texts_of(answer).items():
@@ -77,9 +83,10 @@ class _Texts:
     def positions(self) -> Positions:
         return {channel: text.shown for channel, text in self._texts.items()}
 
-    def misplaced(self) -> str:
-        """Return the HTML that puts a page right that claims to show more than there is."""
-        return "".join(_piece(self._texts[channel].name, self._texts[channel].anew()) for channel in self._misplaced)
+    def anew(self, *, all_of_them: bool) -> str:
+        """Return the HTML that replaces texts: all, or those of which the page claims to show more than there is."""
+        channels = [] if self._ended else list(self._texts) if all_of_them else self._misplaced
+        return "".join(_piece(self._texts[channel].name, self._texts[channel].anew()) for channel in channels)
 
     def wait(self) -> bool:
         """Tell whether text came that is not shown yet."""
@@ -94,7 +101,9 @@ class _Texts:
     def finish(self, answer: Answer) -> str:
         """Return the HTML that is missing to an answer's whole texts."""
         texts = [(self._text(channel), text) for channel, text in texts_of(answer).items()]
-        return "".join(_pieces(shown.name, shown.finish(text, anew=self.anew)) for shown, text in texts)
+        return "".join(
+            _pieces(shown.name, shown.finish(text, anew=self._ended)) for shown, text in texts if text or shown.shown
+        )
 
     def _text(self, channel: int, text: str = "") -> Unfolding | Unrendered:
         if channel not in self._texts:

@@ -13,8 +13,9 @@ MOST_HELD = 2000  # characters that may turn out to be a formula
 MARKER = r"(?:[-*+]|\d{1,9}[.)])[ \t]"
 CONTAINERS = rf"(?>[ \t>]|{MARKER})*+"
 FENCE = re.compile(rf"^({CONTAINERS})(`{{3,}}(?=[^`\n]*$)|~{{3,}})(.*)(\n|\Z)", re.MULTILINE)
-# A line of nothing but signs may become a list, a heading, a rule or a table's second line; digits, a list.
-SIGNS = re.compile(rf"{CONTAINERS}(?:[-*+=_#|:`~$\\ \t]*+|\d++[.)]?|\[[ xX]?\]?[ \t]*)\Z")
+# A line of nothing but signs may become a list, a heading, a rule or a table's second line; digits, a list. What a
+# name in brackets stands for is not shown at all.
+SIGNS = re.compile(rf"{CONTAINERS}(?:[-*+=_#|:`~$\\ \t]*+|\d++[.)]?|\[[ xX]?\]?[ \t]*|\[(?!\^)[^\]\n]+\]:[^\n]*)\Z")
 ROW = re.compile(rf"{CONTAINERS}\|")
 DELIMITERS = re.compile(rf"{CONTAINERS}\|?[ \t]*+:?-++:?[ \t]*+(?>\|[ \t]*+:?-*+:?[ \t]*+)*+\Z")
 PIPE = re.compile(r"(?<!\\)\|")
@@ -22,7 +23,9 @@ OUTSIDE_LIST = re.compile(r"^(?![ \t\r\n]).", re.MULTILINE)
 OUTSIDE_QUOTE = re.compile(r"^(?!>).", re.MULTILINE)
 BLANK = re.compile(r"\n[ \t\r>]*\n")
 # What begins something of its own: emphasis that was open before it stays as it is.
-BEGINS = re.compile(rf"^[ \t>]*+(?:{MARKER}|#{{1,6}}[ \t])", re.MULTILINE)
+BEGINS = re.compile(
+    rf"^{CONTAINERS}(?:`{{3,}}[^`\n]*\n|~{{3,}}.*\n)|^[ \t>]*+(?:{MARKER}|#{{1,6}}(?:[ \t]|$))", re.MULTILINE
+)
 FORMULA = re.compile(r"\\\[|\\.|(`+)|\$\$", re.DOTALL)
 
 
@@ -34,7 +37,15 @@ def mended(text: str, since: int = 0) -> tuple[int, str]:
             return fence.start(), ""  # The name of its language may go on.
         closes = re.compile(rf"[ \t>]*{fence[2][0]}+[ \t]*\Z").match(text, line)
         return line if closes else len(text), ""
-    end = line if line < len(text) and SIGNS.match(text, line) else len(text)
+    kept, more = _mended(text, since, len(text))
+    # Where only signs are left of the line, they are held back as well.
+    if not more and line < kept and SIGNS.match(text, line, kept):
+        return _mended(text, since, line)
+    return kept, more
+
+
+def _mended(text: str, since: int, end: int) -> tuple[int, str]:
+    """Mend the text up to its end, which is in no block of code."""
     start = _paragraph(text, since, end)
     if start is None:
         return end, ""
@@ -46,7 +57,7 @@ def mended(text: str, since: int = 0) -> tuple[int, str]:
     if ROW.match(text, last) and (last == start or not ROW.match(text, before)):
         return _head_of_table(text, last, end)
     end = _formula(text, start, end)
-    begin = max((match.start() for match in BEGINS.finditer(text, start, end)), default=start)
+    begin = max((match.end() for match in BEGINS.finditer(text, start, end)), default=start)
     return inline(text, begin, end)
 
 
@@ -111,6 +122,14 @@ def _formula(text: str, start: int, end: int) -> int:
         found = text.find(closing, at, end)
         if found >= 0:
             at = found + len(closing)
-        elif not match[1] and end - match.start() <= MOST_HELD:
+        elif not match[1] and _goes_on(text, match, end):
             return match.start()
     return end
+
+
+def _goes_on(text: str, sign: re.Match[str], end: int) -> bool:
+    """Tell whether a formula may still come to its end: in its line, or in its paragraph if it stands by itself."""
+    if "\n" not in text[sign.start() : end]:
+        return True
+    before = text[text.rfind("\n", 0, sign.start()) + 1 : sign.start()].strip(" \t>-+*0123456789.)")
+    return end - sign.start() <= MOST_HELD and (not before or text[sign.end() : end].lstrip(" \t\r").startswith("\n"))

@@ -86,14 +86,19 @@ class Unfolding:
 
     def _render(self) -> Markup:
         """Render the open part, and move on to where it begins now; return its HTML from where it began before."""
-        kept, end = mended(self._text, self._since)
-        text = self._text[:kept] + end
-        parsed = blocks(text, self.name, since=self._since, open=True, gettext=self._gettext)
-        final = _final(parsed, text, kept)
-        if final:
-            self._since = parsed[final].start
-        self._open = _joined(parsed[final:])
-        return _joined(parsed[:final]) + self._open
+        before = EMPTY
+        while True:
+            kept, end = mended(self._text, self._since)
+            text = self._text[:kept] + end
+            parsed = blocks(text, self.name, since=self._since, open=True, gettext=self._gettext)
+            final = _final(parsed, text, kept)
+            self._open = _joined(parsed[final:])
+            before += _joined(parsed[:final])
+            if final:
+                self._since = parsed[final].start
+            # Seen from there, its end may mean something else.
+            if not final or mended(self._text, self._since) == (kept, end):
+                return before + self._open
 
 
 class Unrendered:
