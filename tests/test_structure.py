@@ -26,6 +26,7 @@ ALLOWED = {
     "proxy": {"config"},
     "wording": set(),
     "i18n": {"wording"},
+    "preferences": {"i18n"},
     "failure": set(),
     "turn": {"failure"},
     "conversation": {"failure", "turn"},
@@ -140,7 +141,7 @@ ALLOWED = {
     "__init__": {
         *("answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files", "i18n"),
         *("proxy", "security", "store"),
-        *("chat", "inspector", "media", "meter", "models", "panel", "speech", "transfer", "turns"),
+        *("chat", "inspector", "media", "meter", "models", "panel", "preferences", "speech", "transfer", "turns"),
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},
     "__main__": {"__init__", "config", "local_model", "prices", "serving", "store"},
