@@ -44,8 +44,8 @@ def events(
             yield ": heartbeat\n\n"
     if polled and answers.runs(answer_id):
         html, after = texts.take([]), _written(texts.positions)
-        again = render_template("_polling.html", conversation=before, id=answer_id, after=after, every="1s")
-        partial = f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="outerHTML">{again}</hx-partial>'
+        rest = render_template("_polling.html", conversation=before, id=answer_id, after=after, every="1s")
+        partial = f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="outerHTML">{rest}</hx-partial>'
         yield _event(html + partial, texts.positions)
         return
     try:
