@@ -308,6 +308,10 @@ def test_a_formula_that_has_no_end_yet_is_one_block():
     assert html("$$\na\n- b\n") == '<p dir="auto"><code class="math">$$\na\n- b</code></p>\n'
 
 
+def test_a_formula_whose_end_has_come_by_half_is_still_one_block():
+    assert html("$$\na\n- b\n$") == '<p dir="auto"><code class="math">$$\na\n- b\n$</code></p>\n'
+
+
 @pytest.mark.parametrize(
     "latex",
     [
