@@ -615,6 +615,7 @@ TEXT = st.lists(st.one_of(MARKS, st.text(max_size=5)), max_size=40).map("".join)
 
 @given(TEXT, st.booleans())
 @example("[a](https://a.b/\ufdd0)", False)
+@example("\\```$a$", False)
 @example("\ufdd00\ufdd1$x$", False)
 @example("![[^1]$x$](https://a.b)", True)
 def test_any_text_becomes_whole_and_harmless_html(text, open):

@@ -135,7 +135,7 @@ def _end_of_fence(text: str, match: re.Match[str]) -> int:
 
 def _end_of_code(text: str, at: int, length: int, ticks: dict[int, list[int]]) -> int:
     """Return where code among words ends that begins with so many backticks, or `at` if it has no end."""
-    runs = ticks[length]
+    runs = ticks.get(length, [])  # An escaped one shortens the run that it begins.
     i = bisect_right(runs, at)
     if i == len(runs):
         return at
