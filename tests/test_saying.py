@@ -111,7 +111,8 @@ def test_an_answer_is_copied_as_markdown_or_as_shown(visit, live, openai, script
     expect(page.locator(".copy-markdown")).to_have_text("Copied")
     texts = """async () => {
       const [item] = await pasted();
-      return Object.fromEntries(await Promise.all(item.types.map(async (type) => [type, await (await item.getType(type)).text()])));
+      const text = async (type) => [type, await (await item.getType(type)).text()];
+      return Object.fromEntries(await Promise.all(item.types.map(text)));
     }"""
     assert page.evaluate(texts) == {"text/plain": MARKDOWN}
     expect(page.locator(".copy-markdown")).to_be_focused()

@@ -224,6 +224,7 @@ def test_esc_closes_what_is_open_before_it_stops(page, openai):
     ask(page, "One?")
     expect(page.locator(".text").last).to_have_text("Half an answer")
     page.keyboard.press("Control+/")
+    expect(page.locator("#keys")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#keys")).to_be_hidden()
     page.get_by_role("link", name="Parameters").click()
