@@ -10,7 +10,7 @@ from .openai_server import SILENCE, Reply, chunk, event
 
 pytestmark = pytest.mark.browser
 
-LINES = "line\n" * 120
+LINES = "line\n\n" * 80
 
 
 @pytest.fixture
