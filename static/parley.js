@@ -40,6 +40,10 @@ document.addEventListener("focusin", (/** @type {any} */ { target }) => {
   if (target !== question && target.dataset?.enter) target.value = sessionStorage.getItem(draftOf(target)) ?? target.value;
 });
 document.addEventListener("input", (/** @type {any} */ { target }) => target.dataset.enter && keepDraft(target));
+document.addEventListener("click", (/** @type {any} */ { target }) => {
+  const field = target.matches?.(".cancel") && writtenIn(target.closest("form"));
+  if (field) sessionStorage.removeItem(draftOf(field)); // Given up.
+});
 question.addEventListener("input", () => notice.replaceChildren());
 
 // What stands in the box already is estimated as if it had just been typed; by each new place for it, too.
