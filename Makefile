@@ -13,6 +13,7 @@ run: $(VENV)/.run
 
 test: check $(VENV)/.model
 	@$(BIN)/python -m tests.chromium
+	@$(BIN)/python -m tests.nginx
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev

@@ -106,7 +106,7 @@ def take(page, openai, words, path):
     ask(page, openai, words["more"], Reply.error(429, "Rate limit reached.", headers={"Retry-After": "20"}), "failed")
     picture("error")
     page.locator("#parameters-line a").click()
-    page.locator("#panel form").wait_for()
+    page.locator("form#parameters").wait_for()
     picture("panel")
 
 

@@ -17,20 +17,19 @@ document.documentElement.classList.add("scripted");
 /** Tell whether a key is an input method's: Safari, where the composition has just ended, says so by 229 alone. */
 const composing = (/** @type {KeyboardEvent} */ event) => event.isComposing || event.keyCode === 229;
 
-// First of all, and in every field, those that come later, too.
 document.addEventListener("keydown", (event) => {
   const { target: field, key, shiftKey, ctrlKey, metaKey } = /** @type {any} */ (event);
   if (key !== "Enter") return;
   if (composing(event)) {
-    event.stopImmediatePropagation(); // The Enter that picks a candidate sends nothing,
-    if (field.matches("input")) event.preventDefault(); // nor does it submit a form by the browser's hand.
+    event.stopImmediatePropagation(); // It picks a candidate, in whatever field; nothing is sent,
+    if (field.matches("input")) event.preventDefault(); // not by the browser either.
   } else if (field.dataset.enter && !shiftKey && (!touch.matches || ctrlKey || metaKey)) {
     event.preventDefault(); // A phone's return key is a new line; Send is the button.
     field.form.requestSubmit();
   }
 }, true);
 
-// A draft outlives a reload, in this tab, until the server has taken it: the question's and those of edited ones.
+// A draft outlives a reload, in this tab, until the server has taken it. An edited question has its own.
 const draftOf = (/** @type {HTMLTextAreaElement} */ field) => `draft ${field.form?.action}`;
 function keepDraft(/** @type {HTMLTextAreaElement} */ field) {
   if (field.value) sessionStorage.setItem(draftOf(field), field.value);
@@ -43,11 +42,11 @@ document.addEventListener("focusin", (/** @type {any} */ { target }) => {
 document.addEventListener("input", (/** @type {any} */ { target }) => target.dataset.enter && keepDraft(target));
 question.addEventListener("input", () => notice.replaceChildren());
 
-// What stands in the box already is estimated as if it had just been typed; and anew when a turn has ended.
-let estimated = document.getElementById("estimate");
+// What stands in the box already is estimated as if it had just been typed; by each new place for it, too.
+let place = byId("estimate");
 const estimate = () => question.value && !notice.hasChildNodes() && question.dispatchEvent(new Event("input"));
 addEventListener("load", estimate);
-document.addEventListener("htmx:after:swap", () => estimated !== (estimated = document.getElementById("estimate")) && estimate());
+document.addEventListener("htmx:after:swap", () => place !== (place = byId("estimate")) && estimate());
 
 /** Let the box grow with its text, where CSS alone does not (`field-sizing`). */
 function grow() {
@@ -70,7 +69,7 @@ let sent = "";
 // asked is gone by the time of the answer, as an estimate's is when a turn ends, the event is the document's.
 const aside = (/** @type {any} */ event) => event.detail.ctx?.sourceElement?.matches("[data-aside]");
 
-const writtenIn = (/** @type {any} */ form) => form.querySelector?.("textarea[data-enter]");
+const writtenIn = (/** @type {any} */ form) => form.matches?.("form") && form.querySelector("textarea[data-enter]");
 
 document.addEventListener("htmx:config:request", ({ target }) => (sent = writtenIn(target)?.value ?? sent));
 
@@ -96,16 +95,18 @@ document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
   // The focus that a button took with it goes to what took its place.
   if (aside(event)) document.activeElement === document.body && event.target.querySelector?.("audio")?.focus({ preventScroll: true });
   // On a phone the focus would bring the keyboard back, over the answer.
-  else if (!touch.matches && !inTurn(event.detail.ctx.sourceElement)) question.focus();
+  else if (!inTurn(event.detail.ctx.request) && !touch.matches) question.focus();
 });
 
-/** Tell whether a button changed its own turn without a question, and keep the focus there. */
-function inTurn(/** @type {Element | undefined} */ source) {
-  const turn = source?.getAttribute("action")?.match(/turns\/([^/]+)\/(keep|leave-out|take-back)/)?.[1];
+/** Tell whether a button changed a turn without a question, and keep the focus there. */
+function inTurn(/** @type {any} */ { action, submitter }) {
+  const turn = action?.match(/turns\/([^/]+)\/(keep|leave-out|take-back|answer|version)/)?.[1];
   if (!turn) return false;
-  /** @type {HTMLElement | null} */
-  const first = document.querySelector(`#turn-${CSS.escape(turn)} .outcome-actions :is(button, a)`);
-  first?.focus({ preventScroll: true });
+  following = false; // It is looked at where it is.
+  // A pager's buttons have ids; one that leads no further gives the focus to the other.
+  const id = submitter?.id;
+  const there = id ? `#${id}:enabled, #${id}:disabled ~ button, button:has(~ #${id}:disabled)` : `#turn-${turn} .outcome-actions :is(button, a)`;
+  /** @type {HTMLElement | null} */ (document.querySelector(there))?.focus({ preventScroll: true });
   return true;
 }
 
@@ -130,7 +131,6 @@ document.addEventListener("htmx:after:swap", () => {
   // What a form in the panel did is done when the answer empties it.
   if (panel.open && !panelBody.firstElementChild) panel.close();
   else if (!panel.open && panelBody.firstElementChild) {
-    document.querySelectorAll("[popover]").forEach((/** @type {any} */ one) => one.hidePopover());
     panel.showModal();
     history.pushState("panel", ""); // The browser's Back closes it.
   }
@@ -165,13 +165,7 @@ addEventListener("beforeunload", (event) => typed && panelBody.firstElementChild
 
 // --- Saying ---
 
-// What only those hear who do not see the page. Every dialog has its own: what is outside of an open one is not read.
-for (const place of document.querySelectorAll("body, dialog")) {
-  const teller = document.createElement("p");
-  teller.className = "unseen told";
-  teller.role = "status";
-  place.append(teller);
-}
+// Every dialog has a place for it, since nothing outside of an open one is read.
 const words = byId("words").dataset;
 
 function say(text = "") {
@@ -197,10 +191,10 @@ function watch() {
   } else if (answer) say(spoken(answer));
 }
 
-/** Return what is said of an answer that has ended: its text, once. A failure, being an alert, says itself; not from behind a panel. */
+/** Return what is said of an answer that has ended. A failure is an alert, which is heard by itself; not behind a panel. */
 function spoken(/** @type {HTMLElement} */ answer) {
   const parts = (/** @type {string} */ kind) => Array.from(answer.querySelectorAll(kind), (/** @type {any} */ one) => one.innerText);
-  let text = parts(answer.dataset.status === "done" ? ".text, .pictures-count" : ".stopped").join("\n");
+  let text = answer.dataset.status === "done" ? parts(".text, .pictures-count").join("\n") : "";
   const count = text.match(/\p{Script=Han}|[^\s\p{Script=Han}]+/gu)?.length;
   if (text.length > 1000) text = `${text.slice(0, 1000)}… ${words.long.replace("{n}", count)}`;
   return [text, ...parts(panel.open ? ".failure, .ending" : ".ending")].join("\n");
@@ -217,43 +211,22 @@ document.addEventListener("visibilitychange", () => (document.title = answering 
 document.addEventListener("htmx:after:swap", watch);
 watch();
 
-// --- Keys ---
-
-/** @type {HTMLDialogElement} */ const keys = byId("keys");
-/** @type {HTMLInputElement} */ const single = byId("single-keys");
-const pressLast = (/** @type {string} */ selector) => /** @type {any} */ ([...document.querySelectorAll(selector)].at(-1))?.click();
-
-single.checked = localStorage.getItem("single-keys") !== "off";
-single.addEventListener("change", () => localStorage.setItem("single-keys", single.checked ? "on" : "off"));
+// --- Keys, beside those of keys.js ---
 
 document.addEventListener("keydown", (event) => {
   const { key, ctrlKey, target } = /** @type {any} */ (event);
-  if (composing(event) || event.defaultPrevented || event.altKey || event.metaKey) return;
-  const open = document.querySelector("dialog[open], :popover-open, header details[open]");
-  const bare = !ctrlKey && single.checked && !target.matches("input:not([type=checkbox]), textarea, select, audio");
+  const open = document.querySelector("dialog[open], :popover-open, header details[open]"); // It has Esc for itself.
+  if (open || composing(event) || event.altKey || event.metaKey) return;
+  const bare = !ctrlKey && !target.matches("input, textarea, select, audio") && localStorage.getItem("single-keys") !== "off";
   if (key === "Escape") {
-    const edited = target.closest(".turn form");
-    const dictating = /asking|recording|sending/.test(dictation?.dataset.state);
-    if (!open && !dictating) (edited?.querySelector(".cancel") ?? byId("stop"))?.click();
-    return;
+    const edited = target.closest(".turn form")?.querySelector(".cancel");
+    if (!/asking|recording|sending/.test(dictation?.dataset.state)) (edited ?? byId("stop"))?.click();
+  } else if (key === "ArrowUp" && target === question && !question.value) {
+    Array.from(document.querySelectorAll(".turn .edit"), (/** @type {any} */ one) => one).at(-1)?.click();
+  } else if ((key === "/" && ctrlKey) || (key === "?" && bare)) {
+    event.preventDefault();
+    document.querySelector(/** @type {"button"} */ (".opens-keys"))?.click();
   }
-  if (key === "ArrowUp" && target === question && !question.value) pressLast(".turn .edit");
-  else if (keys.open && !ctrlKey && /^\w$/.test(key)) keys.querySelector(/** @type {"button"} */ (`[aria-keyshortcuts=${key}]`))?.click();
-  else if (!open && (key === "/" && ctrlKey || key === "?" && bare)) keys.showModal();
-  else if (!open && key === "/" && bare) question.focus();
-  else return;
-  event.preventDefault();
-});
-
-document.addEventListener("click", ({ target }) => {
-  const button = /** @type {HTMLElement} */ (target);
-  const presses = button.dataset?.presses;
-  if (button.matches?.(".opens-keys")) {
-    byId("menu").hidePopover();
-    keys.showModal();
-  }
-  else if (presses || button === keys) keys.close();
-  if (presses) pressLast(presses);
 });
 
 // --- A lost connection ---
@@ -278,6 +251,16 @@ document.addEventListener("htmx:sse:after:connection", (/** @type {any} */ event
   notice.replaceChildren();
 });
 
+// Something on the way may hold the stream back. Then _polling.html asks, and nothing else must bring the same text.
+document.addEventListener("htmx:before:request", (/** @type {any} */ event) => {
+  const stream = event.target.matches?.(".polling") && event.target.previousElementSibling;
+  if (!stream || !stream.hasAttribute("hx-sse:connect")) return;
+  htmx.trigger(stream, "htmx:abort");
+  const label = stream.cloneNode(true);
+  label.removeAttribute("hx-sse:connect");
+  stream.replaceWith(label);
+});
+
 // --- Other tabs ---
 
 const tabs = new BroadcastChannel("parley");
@@ -297,7 +280,7 @@ addEventListener("pageshow", (event) => event.persisted && reload());
 for (const name of ["htmx:sse:error", "htmx:response:error"]) {
   document.addEventListener(name, (/** @type {any} */ event) => {
     const status = event.detail.status ?? event.detail.ctx?.response.status;
-    if (event.target.matches?.(".following") && status === 404) reload();
+    if (event.target.matches?.(".following, .polling") && status === 404) reload();
   });
 }
 
@@ -311,7 +294,7 @@ let lastAway = 0;
 const away = () => document.documentElement.scrollHeight - innerHeight - scrollY;
 const end = () => scrollTo({ top: document.documentElement.scrollHeight });
 
-function place() {
+function settle() {
   if (following && !held) end();
   const now = away();
   if (now < 8) jump.classList.remove("news");
@@ -326,7 +309,7 @@ addEventListener("scroll", () => {
   else if (away() < 8) following = true;
   lastY = scrollY;
   lastAway = away();
-  place();
+  settle();
 }, { passive: true });
 // At once, before the first step of a smooth movement that following would undo.
 addEventListener("wheel", (event) => event.deltaY < 0 && scrollY > 0 && (following = false), { passive: true });
@@ -340,10 +323,10 @@ for (const name of ["pointerup", "pointercancel", "touchend", "touchcancel"]) ad
 });
 jump.addEventListener("click", () => {
   following = true;
-  place();
+  settle();
   if (!touch.matches) question.focus({ preventScroll: true });
 });
-new ResizeObserver(place).observe(document.body);
+new ResizeObserver(settle).observe(document.body);
 
 // --- Scripts that are fetched when they are first needed: dictation, copying ---
 
@@ -364,4 +347,4 @@ for (const name of ["pointerdown", "focusin", "click", "change"]) document.addEv
 }, true);
 
 grow();
-place();
+settle();

@@ -144,13 +144,13 @@ def test_the_transcript_reads_from_top_to_bottom():
     )
 
 
-def test_earlier_answers_choices_and_reasoning_are_folded():
+def test_choices_and_reasoning_are_folded_and_other_versions_are_not_there():
     one = turn("Why?", "A", reasoning="hm", choices=["A", "B"], kept=0, finish_reason="length")
     one.answers.insert(0, Answer(text="Earlier.", status="stopped", started=0.0))
     text = to_markdown(conversation(one), SENDING)
     assert "<details>\n<summary>Reasoning</summary>\n\nhm\n\n</details>\n\nA\n\n" in text
     assert "<summary>Choice 2 of 2, not kept</summary>\n\nB\n\n</details>" in text
-    assert "<summary>An earlier answer · 1970-01-01 00:00 UTC</summary>\n\nEarlier.\n\n*Stopped.*\n\n</details>" in text
+    assert "Earlier." not in text
     assert "*Cut off at the limit of tokens for one answer.*" in text
 
 

@@ -181,11 +181,16 @@ def test_an_answer_whose_server_was_killed_says_so(answered, openai, app):
     assert "Not recorded: the server was stopped" in words(panel(answered))
 
 
+def link(page):
+    return re.search(r'href="(/conversations/[^"]+/exchange)"', page).group(1)
+
+
 def test_an_earlier_answer_has_its_own(answered):
     answered.record(exchange(reply={"id": "first"}))
     answered.post(f"turns/{answered.turn_id()}/retry")
-    page = answered.settled()
-    links = re.findall(r'href="(/conversations/[^"]+/exchange)"', page)
+    links = [link(answered.settled())]
+    answered.post(f"turns/{answered.turn_id()}/answer", answer="1")
+    links.insert(0, link(answered.page()))
     assert len(links) == len(set(links)) == 2
     assert '"first"' in code(answered.client.get(links[0]).text, "reply-1")
     assert '"chatcmpl-test"' in code(answered.client.get(links[1]).text, "reply-1")

@@ -2,12 +2,13 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from webapp.highlighting import highlight, highlight_open
+from webapp.highlighting import CLASSES, highlight, highlight_open
 from webapp.markdown import blocks, plain, render
 from webapp.mathml import to_mathml
 
@@ -19,6 +20,9 @@ TAGS = re.compile(
 ATTRIBUTES = re.compile(
     "dir|lang|id|class|start|type|disabled|checked|aria-label|tabindex|role|href|target|rel|data-(copy|copied|not-copied)"
 )
+
+
+ROOT = Path(__file__).parent.parent
 
 
 class Page(HTMLParser):
@@ -198,6 +202,10 @@ def test_code_is_coloured_and_named():
     )
 
 
+def test_a_comment_is_coloured_on_the_last_line_too():
+    assert highlight("ls  # all", "bash") == 'ls  <span class="c"># all</span>'
+
+
 def test_large_code_stays_plain():
     assert "<span" not in highlight("x = 1\n" * 10_000, "python")
 
@@ -217,6 +225,33 @@ def test_only_a_fence_without_an_end_is_taken_for_growing():
     fence = "```python\n" + "x = 1\n" * 9
     assert blocks(fence, "name", open=True)[0].html.count('<span class="m">') == 8
     assert blocks(fence, "name")[0].html == blocks(fence + "```", "name", open=True)[0].html
+
+
+def luminance(colour):
+    channels = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_every_colour_of_code_can_be_read_in_both_themes():
+    style = (ROOT / "static/style.css").read_text()
+    colours = dict(re.findall(r"--(code-\w+|ink|quiet): light-dark\(([^)]*)\)", style))
+    assert len(colours) >= 11
+    for i in (0, 1):
+        paper = luminance(colours["code-paper"].split(", ")[i])
+        for name in colours.keys() - {"code-paper"}:
+            lighter, darker = sorted((paper, luminance(colours[name].split(", ")[i])), reverse=True)
+            assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (name, i)
+
+
+def test_every_class_of_code_has_its_colour():
+    style = (ROOT / "static/style.css").read_text()
+    coloured = {
+        name
+        for rule in re.findall(r"^\.prose (.*) \{ color: var\(--code", style, re.M)
+        for name in re.findall(r"\.(\w+)", rule)
+    }
+    assert coloured == set(CLASSES.values())
 
 
 # Formulas
@@ -454,6 +489,10 @@ def test_emphasis_beside_full_width_punctuation(text, strong):
     assert re.findall("<strong>(.*?)</strong>", html(text)) == [strong]
 
 
+def test_chinese_is_emphasised_with_dots_and_latin_is_slanted():
+    assert inner("*重点*和*word*") == '<em class="dotted">重点</em>和<em>word</em>'
+
+
 @pytest.mark.parametrize(
     ("text", "language"),
     [
@@ -478,6 +517,7 @@ def test_a_block_says_its_language_where_the_glyphs_depend_on_it(text, language)
         ("你好\n世界", "你好世界"),
         ("你好，\n世界", "你好，世界"),
         ("**你好**\n世界", "<strong>你好</strong>世界"),
+        ("*你好*\n世界", '<em class="dotted">你好</em>世界'),
         ("你好\nworld", "你好\nworld"),
         ("one\ntwo", "one\ntwo"),
         ("안녕\n세계", "안녕\n세계"),

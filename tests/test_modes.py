@@ -525,8 +525,13 @@ def test_what_is_no_image_is_not_shown(drawing, openai):
 def test_images_asked_for_again_keep_the_earlier_ones(drawing):
     drawing.answered("A dot")
     drawing.post(f"turns/{drawing.turn_id()}/retry")
-    page = wait_until(lambda: (page := drawing.settled()).count("<img") == 2 and page)
-    assert "1 earlier answer" in page
+    page = drawing.settled()
+    assert "Answer 2 of 2" in page
+    second = re.findall(r'<img src="([^"]+)"', page)
+    drawing.post(f"turns/{drawing.turn_id()}/answer", answer="1")
+    first = re.findall(r'<img src="([^"]+)"', drawing.page())
+    assert len(set(first + second)) == 2
+    assert all(drawing.client.get(url).status_code == 200 for url in first + second)
 
 
 # --- What it costs ---

@@ -44,8 +44,6 @@ def test_a_reader_at_the_end_is_taken_along(page, more):
     expect(page.locator("#to-end")).to_be_hidden()
 
 
-
-
 @pytest.mark.parametrize("how", ["wheel", "key", "script"])
 def test_who_scrolls_up_stays_there_and_one_press_brings_them_back(page, more, how):
     if how == "wheel":

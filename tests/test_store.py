@@ -103,10 +103,10 @@ def test_a_conversation_that_is_no_conversation_is_set_aside(conversations, reco
 
 
 def test_a_newer_format_is_left_alone(conversations, records):
-    records.set("conversation:x", {"owner": "me", "id": "x", "version": 3})
+    records.set("conversation:x", {"owner": "me", "id": "x", "version": FORMAT_VERSION + 1})
     with pytest.raises(Refused, match="newer Parley"):
         conversations.load("x", "me")
-    assert records.get("conversation:x")["version"] == 3
+    assert records.get("conversation:x")["version"] == FORMAT_VERSION + 1
 
 
 def test_changes_at_once_are_all_kept(conversations):
@@ -260,3 +260,18 @@ def test_a_record_of_version_1_is_read_and_saved_as_the_current_one(conversation
     assert talk.turns[2].answer.can_continue
     conversations.save(talk)
     assert conversations.records.get("conversation:conversation-1")["version"] == FORMAT_VERSION
+
+
+def test_a_record_of_version_2_is_read_and_its_last_answers_are_shown(conversations):
+    record = json.loads((SAMPLES / "conversation-version-2.json").read_text())
+    conversations.records.set("conversation:conversation-2", record)
+    talk = conversations.load("conversation-2", "visitor-1")
+    first, second = talk.turns
+    assert [answer.text for answer in first.answers] == ["First.", "B"]
+    assert (first.answer.id, first.number, first.answer.kept) == ("a1", 2, 1)
+    assert (second.answer.continues, second.single, second.left_out) == (["a2"], True, True)
+    assert (talk.parameters, talk.sent_from, talk.counted) == ({"temperature": 0.5, "n": 2}, "turn-2", "a3")
+    conversations.save(talk)
+    saved = conversations.records.get("conversation:conversation-2")
+    assert saved.pop("version") == FORMAT_VERSION
+    assert saved == {name: value for name, value in record.items() if name != "version"}

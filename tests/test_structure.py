@@ -26,6 +26,7 @@ ALLOWED = {
     "proxy": {"config"},
     "wording": set(),
     "i18n": {"wording"},
+    "preferences": {"i18n"},
     "failure": set(),
     "turn": {"failure"},
     "conversation": {"failure", "turn"},
@@ -110,11 +111,13 @@ ALLOWED = {
         "store",
         "__init__",
     },
+    "turns": {"chat", "conversation", "store"},
     "export": {"config", "conversation", "exchange", "__init__"},
     "notebook": {"config", "conversation", "export", "python_text"},
     "candidate": {"question", "conversation"},
     "foreign": {"candidate", "conversation"},
-    "importing": {"candidate", "conversation", "export", "foreign"},
+    "exported": {"candidate", "conversation", "export"},
+    "importing": {"candidate", "exported", "foreign"},
     "choices": {"candidate", "conversation", "files"},
     "transfer": {
         "candidate",
@@ -138,7 +141,7 @@ ALLOWED = {
     "__init__": {
         *("answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files", "i18n"),
         *("proxy", "security", "store"),
-        *("chat", "inspector", "media", "meter", "models", "panel", "speech", "transfer"),
+        *("chat", "inspector", "media", "meter", "models", "panel", "preferences", "speech", "transfer", "turns"),
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},
     "__main__": {"__init__", "config", "local_model", "prices", "serving", "store"},
@@ -171,7 +174,7 @@ WITHOUT_FLASK += ("wording", "turn", "failure", "field")
 WITHOUT_FLASK += ("markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
-WITHOUT_FLASK += ("export", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
+WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 
 
 def imports(module):

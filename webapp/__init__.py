@@ -28,11 +28,13 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         meter,
         models,
         panel,
+        preferences,
         proxy,
         security,
         speech,
         store,
         transfer,
+        turns,
     )
     from .answers import Answers
     from .audio import Audio
@@ -64,6 +66,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     meter.init_app(app)
     security.init_app(app)
     errors.init_app(app)
-    for part in (chat, panel, inspector, transfer, models, media, speech):
+    for part in (chat, turns, panel, preferences, inspector, transfer, models, media, speech):
         app.register_blueprint(part.blueprint)
     return app

@@ -17,7 +17,7 @@ from typing import Any
 from . import exchange
 from .backend import Backend
 from .budget import Budget
-from .conversation import Answer, Busy, Conversation, Picture, Refused, Status, Turn
+from .conversation import Answer, Conversation, Picture, Refused, Status, Turn
 from .failure import Failure, failure_of
 from .files import Files
 from .llm_errors import LLMError, Stopped
@@ -95,24 +95,32 @@ class Answers:
         self.logs.remove(turn.answer.id)
         return edited
 
+    def runs(self, answer_id: str) -> bool:
+        return answer_id in self._running
+
     def follow(
-        self, answer_id: str, positions: Positions, holds: Callable[[], bool] = lambda: False
+        self,
+        answer_id: str,
+        positions: Positions,
+        holds: Callable[[], bool] = lambda: False,
+        *,
+        once: bool = False,
     ) -> Iterator[list[Piece]]:
         """Yield the text of an answer from its positions on, until it is settled; brings the positions forward.
 
         At most UPDATES_PER_SECOND times; an empty list is a heartbeat, or a pause while the follower `holds` text.
-        Ends at once for an answer that does not run.
+        Ends at once for an answer that does not run, and `once` what is there was yielded.
         """
         running = self._running.get(answer_id)
         while running is not None:
-            heard = running.wait(positions, PAUSE if holds() else HEARTBEAT)
+            heard = once or running.wait(positions, PAUSE if holds() else HEARTBEAT)
             while pieces := running.unread(positions, PIECE):
                 for channel, text in pieces:
                     positions[channel] = positions.get(channel, 0) + len(text)
                 yield pieces
             if not heard:
                 yield []
-            if running.settled.is_set():
+            if running.settled.is_set() or once:
                 return
             running.settled.wait(1 / UPDATES_PER_SECOND)  # Text waits for the next update, the end does not.
 
@@ -128,10 +136,7 @@ class Answers:
         """
         self.stop(conversation)
         with self.store.editing(conversation.id, conversation.owner) as edited:
-            if edited.pending:
-                raise Busy
-            edited.turns.clear()
-            edited.sent_from = ""
+            edited.clear()
         self.files.remove(edited.id)
         return edited
 
@@ -240,7 +245,7 @@ class Answers:
         if turn is None or turn.answer.id in self._running:
             return None
         if kept := self.logs.kept(turn.answer.id):
-            turn.answers[-1] = kept
+            turn.answer = kept
         else:
             before = len(turn.answer.text)
             self.logs.recover(turn.answer)

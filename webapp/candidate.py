@@ -82,6 +82,7 @@ class Candidate(Struct):
     turns: list[Turn] = []
     parameters: dict[str, Any] = {}
     skipped: dict[str, int] = {}
+    set_aside: dict[str, list[Turn]] = {}
 
 
 class Line(NamedTuple):
@@ -137,7 +138,7 @@ def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Coun
     Raises Busy and BadImport, and then has changed nothing.
     """
     skipped = Counter(candidate.skipped)
-    if any(turn.id == first_id for turn in conversation.turns):
+    if any(turn.id == first_id for turn in conversation.every_turn()):
         return skipped
     if conversation.pending:
         raise Busy
@@ -149,7 +150,7 @@ def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Coun
                 ours=MODES[conversation.mode],
             )
         )
-    if (count := len(candidate.turns)) > MAX_TURNS:
+    if (count := len(candidate.turns) + sum(map(len, candidate.set_aside.values()))) > MAX_TURNS:
         raise TooLarge(
             say(
                 "That conversation has {count:,} questions; up to {limit:,} can be imported.",
@@ -165,8 +166,11 @@ def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Coun
         conversation.parameters = candidate.parameters
     elif candidate.parameters != conversation.parameters:
         skipped["parameters"] += len(candidate.parameters)
-    candidate.turns[0].id = first_id
+    first = candidate.turns[0]
+    first.versions = [first_id if version == first.id else version for version in first.versions]
+    first.id = first_id
     conversation.turns += candidate.turns
+    conversation.set_aside |= candidate.set_aside
     return skipped
 
 

@@ -1,4 +1,4 @@
-"""The pages of every mode and their fragments: read, ask, stop, retry, continue, keep, leave out, clear."""
+"""The pages of every mode: read, ask, stop, clear; and what every change of a conversation answers."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -100,36 +100,11 @@ def _prompt_to_go_on_from(conversation: Conversation) -> str:
 @blueprint.post("/conversations/<conversation_id>/ask")
 def ask(conversation_id: str) -> Reply:
     def change(edited: Conversation) -> Turn:
-        question = _question()  # First: it looks at the body's bytes, which the form then uses up.
+        question = posted_question()  # First: it looks at the body's bytes, which the form then uses up.
         edited.single = edited.mode == "chat" and "single" in request.form
         return edited.ask(question, request.form.get("turn", ""), single=edited.single)
 
-    return _begin(conversation_id, change)
-
-
-@blueprint.post("/conversations/<conversation_id>/turns/<turn_id>/retry")
-def retry(conversation_id: str, turn_id: str) -> Reply:
-    return _begin(conversation_id, lambda edited: edited.retry(turn_id))
-
-
-@blueprint.post("/conversations/<conversation_id>/turns/<turn_id>/continue")
-def resume(conversation_id: str, turn_id: str) -> Reply:
-    return _begin(conversation_id, lambda edited: edited.resume(turn_id))
-
-
-@blueprint.post("/conversations/<conversation_id>/turns/<turn_id>/keep/<int:index>")
-def keep(conversation_id: str, turn_id: str, index: int) -> Reply:
-    return _edit(conversation_id, lambda edited: edited.keep(turn_id, index))
-
-
-@blueprint.post("/conversations/<conversation_id>/turns/<turn_id>/leave-out")
-def leave_out(conversation_id: str, turn_id: str) -> Reply:
-    return _edit(conversation_id, lambda edited: edited.leave_out(turn_id, True))
-
-
-@blueprint.post("/conversations/<conversation_id>/turns/<turn_id>/take-back")
-def take_back(conversation_id: str, turn_id: str) -> Reply:
-    return _edit(conversation_id, lambda edited: edited.leave_out(turn_id, False))
+    return begin(conversation_id, change)
 
 
 @blueprint.post("/conversations/<conversation_id>/stop")
@@ -148,7 +123,7 @@ def clear(conversation_id: str) -> Reply:
     if not wants_fragment() and "confirmed" not in request.form:
         return redirect(url_for("chat.confirm_clear", conversation_id=conversation_id), code=303)
     conversation = answers().clear(conversation)
-    return render_template("_cleared.html", conversation=conversation) if wants_fragment() else _to_page(conversation)
+    return render_template("_anew.html", conversation=conversation) if wants_fragment() else _to_page(conversation)
 
 
 @blueprint.get("/conversations/<conversation_id>/clear")
@@ -160,13 +135,15 @@ def confirm_clear(conversation_id: str) -> str:
 def stream(conversation_id: str, answer_id: str) -> Response:
     """Send an answer's text from a position on as server-sent events, then its end.
 
-    The positions, in characters, are each event's id, and come back as `Last-Event-ID`.
+    The positions, in characters, are each event's id, and come back as `Last-Event-ID`. With `poll`
+    the stream ends after what is there.
     """
     conversation = opened(conversation_id)
     conversation.turn_of(answer_id)
     last = request.headers.get("Last-Event-ID", "")
     start = read_positions(last or request.args.get("after", ""))
-    events = following.events(answers(), conversation, answer_id, start, again=bool(last))
+    polled = "poll" in request.args
+    events = following.events(answers(), conversation, answer_id, start, again=bool(last), polled=polled)
     return Response(
         stream_with_context(events),
         mimetype="text/event-stream",
@@ -191,32 +168,24 @@ def _page(conversation: Conversation, notice: str = "", typed: str = "") -> str:
     return render_template("page.html", conversation=conversation, notice=notice, typed=typed)
 
 
-def _begin(conversation_id: str, change: Callable[[Conversation], Turn]) -> Reply:
+def begin(conversation_id: str, change: Callable[[Conversation], Turn]) -> Reply:
     """Make a change that lets the model answer, and show its turn; or say why not, with what was typed in the box."""
     try:
         conversation, turn = answers().begin(opened(conversation_id), change)
     except Refused as refusal:
-        return _refused(conversation_id, refusal)
-    return _changed(conversation, turn)
+        return refused(conversation_id, refusal)
+    return changed(conversation, turn)
 
 
-def _edit(conversation_id: str, change: Callable[[Conversation], Turn]) -> Reply:
-    """Make a change to a turn that asks nothing, and show it."""
-    try:
-        with store.current().editing(conversation_id, store.visitor()) as edited:
-            turn = change(edited)
-    except Refused as refusal:
-        return _refused(conversation_id, refusal)
-    return _changed(answers().live(edited), turn)
-
-
-def _changed(conversation: Conversation, turn: Turn) -> Reply:
+def changed(conversation: Conversation, turn: Turn, *, all_of_it: bool = False) -> Reply:
+    """Show a turn that was changed, or the whole conversation where more than that turn was."""
     if wants_fragment():
-        return render_template("_begun.html", conversation=conversation, turn=turn)
+        template = "_anew.html" if all_of_it else "_begun.html"
+        return render_template(template, conversation=conversation, turn=turn)
     return _to_page(conversation, turn)
 
 
-def _refused(conversation_id: str, refusal: Refused) -> Reply:
+def refused(conversation_id: str, refusal: Refused) -> Reply:
     if wants_fragment():
         return render_template("_notice.html", message=str(refusal)), refusal.status
     try:
@@ -230,7 +199,7 @@ def _to_page(conversation: Conversation, turn: Turn | None = None) -> WerkzeugRe
     return redirect(page_url(conversation, _anchor=f"turn-{turn.id}" if turn else None), code=303)
 
 
-def _question() -> str:
+def posted_question() -> str:
     """Return the question of the form that was posted. Raises Refused."""
     body = request.get_data(cache=True, parse_form_data=False)
     if request.mimetype == "application/x-www-form-urlencoded":

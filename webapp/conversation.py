@@ -7,6 +7,7 @@ Nothing here knows of Flask, of files or of a network. What a person may not do 
     └── Unknown          no such conversation, turn or answer, or not this visitor's
 """
 
+from collections.abc import Iterator
 from time import time
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ __all__ = [
 # fmt: on
 from .wording import say
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 Mode = Literal["chat", "completion", "image"]
 Message = dict[str, str]
@@ -54,12 +55,16 @@ class Conversation(Struct, omit_defaults=True):
 
     `parameters` holds what is set for its requests, by the names of `parameters.py`. `sent_from` is the
     id of the oldest turn that still fits the context window; empty while all do.
+
+    `turns` is what is shown, and what is sent. Where a question was edited, each of its other versions is
+    `set_aside` with all the turns that came after it, by the id of its own turn.
     """
 
     owner: str
     id: str = field(default_factory=new_id)
     mode: Mode = "chat"
     turns: list[Turn] = []
+    set_aside: dict[str, list[Turn]] = {}
     parameters: dict[str, Any] = {}
     single: bool = False  # what the switch for single questions stands at
     sent_from: str = ""
@@ -81,6 +86,20 @@ class Conversation(Struct, omit_defaults=True):
             self.counted = ""
         self.parameters = values
 
+    def every_turn(self) -> Iterator[Turn]:
+        """Yield all turns that are kept: those that are shown, and those of other versions."""
+        yield from self.turns
+        for tail in self.set_aside.values():
+            yield from tail
+
+    def find_answer(self, answer_id: str) -> tuple[Turn, Answer]:
+        """Return any answer that is kept, and its turn."""
+        for turn in self.every_turn():
+            for answer in turn.answers:
+                if answer.id == answer_id:
+                    return turn, answer
+        raise Unknown(say("That answer is no longer in this conversation."))
+
     def turn(self, turn_id: str) -> Turn:
         for turn in self.turns:
             if turn.id == turn_id:
@@ -95,25 +114,88 @@ class Conversation(Struct, omit_defaults=True):
 
     def ask(self, question: str, turn_id: str, *, single: bool = False) -> Turn:
         """Append a turn; the same id with the same question again is the same turn, not a second one."""
-        for turn in self.turns:
-            if turn.id == turn_id:
-                if turn.question == question:
-                    return turn
-                turn_id = ""
+        if made := self._made(question, turn_id):
+            return made
         self._refuse_while_busy()
-        if not ID.fullmatch(turn_id):
-            turn_id = new_id()
-        turn = Turn(question, id=turn_id, answers=[self._new_answer()], single=single)
+        turn = Turn(question, id=self._unused(turn_id), answers=[self._new_answer()], single=single)
         self.turns.append(turn)
         return turn
 
+    def _made(self, question: str, turn_id: str) -> Turn | None:
+        return next((turn for turn in self.turns if turn.id == turn_id and turn.question == question), None)
+
+    def _unused(self, turn_id: str) -> str:
+        """Return the id that a form gives its turn, or a new one where that is none or another turn's."""
+        used = any(turn.id == turn_id for turn in self.every_turn())
+        return turn_id if ID.fullmatch(turn_id) and not used else new_id()
+
+    def edit(self, turn_id: str, question: str, new_turn_id: str) -> Turn:
+        """Ask a question anew in other words, in its place: what it was, and all that came after it, is set aside.
+
+        As with `ask`, the same id with the same question again is the same turn.
+        """
+        if made := self._made(question, new_turn_id):
+            return made
+        before = self._version(turn_id)
+        self._refuse_while_busy()
+        turn = Turn(question, id=self._unused(new_turn_id), answers=[self._new_answer()], single=before.single)
+        before.versions = [*(before.versions or [before.id]), turn.id]
+        self._put(before, [turn])
+        return turn
+
+    def show_version(self, turn_id: str, number: int) -> Turn:
+        """Show another version of a turn's question, from 1, with all that came after it; return its turn."""
+        turn = self._version(turn_id)
+        self._refuse_while_busy()
+        if not 1 <= number <= len(turn.versions):
+            raise Unknown(say("There is no such version of that question."))
+        other = turn.versions[number - 1]
+        if other != turn.id:
+            self._put(turn, self.set_aside.pop(other))
+        return self.turn(other)
+
+    def _version(self, turn_id: str) -> Turn:
+        """Return the turn that is shown of a question: that one, or the version of it that took its place."""
+        for turn in self.turns:
+            if turn_id == turn.id or turn_id in turn.versions:
+                return turn
+        return self.turn(turn_id)
+
+    def _put(self, turn: Turn, tail: list[Turn]) -> None:
+        """Set a turn aside, with all that came after it, and put another version with its tail there."""
+        tail[0].versions, turn.versions = turn.versions, []
+        start = self.turns.index(turn)
+        self.set_aside[turn.id] = self.turns[start:]
+        if any(one.id == self.sent_from for one in self.turns[start:]):
+            self.sent_from = ""
+        self.turns[start:] = tail
+        self.counted = ""
+
+    def show_answer(self, turn_id: str, number: int) -> Turn:
+        """Let another answer of a turn, from 1, be the one that is shown and counts."""
+        turn = self.turn(turn_id)
+        self._refuse_while_busy()
+        if not 1 <= number <= len(turn.answers):
+            raise Unknown(say("There is no such answer to that question."))
+        turn.show(number)
+        self.counted = ""
+        return turn
+
+    def clear(self) -> None:
+        """Remove all turns."""
+        self._refuse_while_busy()
+        self.turns.clear()
+        self.set_aside.clear()
+        self.sent_from = self.counted = ""
+
     def retry(self, turn_id: str) -> Turn:
-        """Ask a turn's question again; an answer that has content, or cost something, is kept as an earlier one."""
+        """Ask a turn's question again; an answer that has content, or cost something, is kept beside the new one."""
         turn = self.turn(turn_id)
         self._refuse_while_busy()
         if not (turn.answer.has_content or turn.answer.usage):
-            turn.answers.pop()  # Nothing came, and nothing was paid for.
+            del turn.answers[turn.shown]  # Nothing came, and nothing was paid for.
         turn.answers.append(self._new_answer())
+        turn.show(len(turn.answers))
         return turn
 
     def _new_answer(self) -> Answer:
@@ -129,7 +211,7 @@ class Conversation(Struct, omit_defaults=True):
             raise Refused(say("There is nothing to continue in that answer."))
         before = turn.answer
         usages = [*before.usage_before, *([before.usage] if before.usage else [])]
-        turn.answers[-1] = Answer(
+        turn.answer = Answer(
             text=before.text,
             reasoning=before.reasoning,
             choices=before.choices,

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,12 +15,13 @@ from .conversation import Answer, Conversation, Message, Picture, Turn
 from .exchange import Exchange, pretty
 from .wording import plain, say
 
-FORMAT = 1  # of the JSON; a later one that this version could not read gets a higher number
+FORMAT = 2  # of the JSON; a later one that this version could not read gets a higher number
 NOTE = (
     "messages is the system prompt and the whole history: every question that has an answer and is not left out. "
     "Where that is more than the model's context window holds, Parley sends only the newer turns of it with the next "
-    "question. turns is the whole record; of each request, messages and prompt are left out, since they repeat what "
-    "came before."
+    "question. turns is the whole record of what is shown. Where a question was edited, versions has the places of its "
+    "other versions in other_versions, from 0, each with all that came after it, and null for the one that is shown. "
+    "Of each request, messages and prompt are left out, since they repeat what came before."
 )
 REPEATED = ("messages", "prompt")
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
@@ -77,6 +79,8 @@ def filename(conversation: Conversation, ending: str) -> str:
 
 def to_json(conversation: Conversation, sending: Sending, exchanges: Callable[[str], list[Exchange]]) -> bytes:
     """Return the whole conversation as JSON, but for its owner. `exchanges` is asked with each answer's id."""
+    places = {turn_id: place for place, turn_id in enumerate(conversation.set_aside)}
+    turn = partial(_turn, exchanges=exchanges, places=places)
     document = {
         "parley": {"version": __version__, "format": FORMAT, "note": NOTE},
         "title": title(conversation),
@@ -85,14 +89,19 @@ def to_json(conversation: Conversation, sending: Sending, exchanges: Callable[[s
         "model": sending.model,
         "messages": messages(conversation, sending.system_prompt),
         "parameters": conversation.parameters,
-        "turns": [_turn(turn, exchanges) for turn in conversation.turns],
+        "turns": [turn(one) for one in conversation.turns],
+        "other_versions": [[turn(one) for one in tail] for tail in conversation.set_aside.values()],
     }
+    if not conversation.set_aside:
+        del document["other_versions"]
     return pretty(document).encode() + b"\n"
 
 
-def _turn(turn: Turn, exchanges: Callable[[str], list[Exchange]]) -> dict[str, Any]:
+def _turn(turn: Turn, exchanges: Callable[[str], list[Exchange]], places: dict[str, int]) -> dict[str, Any]:
     record: dict[str, Any] = msgspec.to_builtins(turn)
     del record["id"]
+    if turn.versions:
+        record["versions"] = [places.get(version) for version in turn.versions]
     for answer in record["answers"]:
         answer.setdefault("status", "pending")
         if kept := exchanges(answer.pop("id")):
@@ -112,7 +121,7 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
 
 def to_markdown(conversation: Conversation, sending: Sending, in_words: Words = plain) -> str:
     """Return a transcript for people; `in_words` says a sentence in their language."""
-    models = {answer.model for turn in conversation.turns for answer in turn.answers if answer.model}
+    models = {turn.answer.model for turn in conversation.turns if turn.answer.model}
     about = [_moment(conversation.created), ", ".join(sorted(models)) or sending.model]
     about.append(in_words(say("exported from Parley")))
     parts = [f"# {_inline(title(conversation, in_words))}", " · ".join(filter(None, about))]
@@ -130,11 +139,7 @@ def _turn_parts(number: int, turn: Turn, in_words: Words) -> list[str]:
     if turn.left_out:
         parts.append(f"*{in_words(say('Left out: not sent with later questions.'))}*")
     parts.append(f"### {' · '.join([in_words(say('Answer')), *_about(turn.answer)])}")
-    parts += _answer_parts(turn.answer, in_words)
-    for earlier in turn.answers[:-1]:
-        summary = [in_words(say("An earlier answer")), *_about(earlier)]
-        parts += _folded(" · ".join(summary), _answer_parts(earlier, in_words))
-    return parts
+    return parts + _answer_parts(turn.answer, in_words)
 
 
 def _about(answer: Answer) -> list[str]:

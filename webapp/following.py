@@ -16,22 +16,38 @@ from .unfolding import Unfolding, Unrendered, unfolding, whole
 
 
 def events(
-    answers: Answers, before: Conversation, answer_id: str, positions: Positions, *, again: bool = False
+    answers: Answers,
+    before: Conversation,
+    answer_id: str,
+    positions: Positions,
+    *,
+    again: bool = False,
+    polled: bool = False,
 ) -> Iterator[str]:
     """Yield an answer's text from its positions on as server-sent events, then its end.
 
     Positions are in characters, and say how much of its text the page shows. A page that was connected `again` gets
-    what it shows anew: nobody knows in which steps it came there.
+    what it shows anew: nobody knows in which steps it came there. `polled`, the events end after what is there, with
+    what asks for the rest.
     """
     texts = _Texts(before, answer_id, positions)
+    if answers.runs(answer_id) and not polled:
+        # At once, even where the model is silent: it tells the page that nothing on the way holds events back.
+        yield _event(f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="delete"></hx-partial>', texts.positions)
     if html := texts.anew(all_of_them=again):
         yield _event(html, texts.positions)
-    for came in answers.follow(answer_id, positions, texts.wait):
+    for came in answers.follow(answer_id, positions, texts.wait, once=polled):
         html = texts.take(came)
         if html:
             yield _event(html, texts.positions)
         elif not came:
             yield ": heartbeat\n\n"
+    if polled and answers.runs(answer_id):
+        html, after = texts.take([]), _written(texts.positions)
+        rest = render_template("_polling.html", conversation=before, id=answer_id, after=after, every="1s")
+        partial = f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="outerHTML">{rest}</hx-partial>'
+        yield _event(html + partial, texts.positions)
+        return
     try:
         conversation = answers.live(answers.store.load(before.id, before.owner))
         turn = conversation.turn_of(answer_id)

@@ -15,7 +15,7 @@ SOLID = (
 
 # The end of a line among words, until it is known what stands on both sides of it.
 SOFT_BREAK = "\ufdd2"
-TAGS = r"(?:</?(?:strong|em|del)>)*"
+TAGS = r"(?:</?(?:strong|em|del)(?: class=\"dotted\")?>)*"
 JOINT = re.compile(f"(?<=[{SOLID}])({TAGS}){SOFT_BREAK}({TAGS})(?=[{SOLID}])")
 
 

@@ -10,23 +10,9 @@ from time import sleep
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
 
-from .candidate import (
-    LATEST,
-    NO_TEXT,
-    BadImport,
-    Candidate,
-    TooLarge,
-    checked,
-    cleaned,
-    mapping,
-    moment,
-    one_line,
-    sequence,
-)
-from .conversation import Answer, Mode, Picture, Turn
-from .export import FORMAT
+from .candidate import BadImport, Candidate, TooLarge, checked, mapping
+from .exported import exported
 from .foreign import chatgpt, message_list, open_webui
 from .wording import say
 
@@ -174,7 +160,7 @@ def _decoded(document: bytes) -> Any:
 def _candidate(one: dict[str, Any]) -> Candidate | None:
     """Return the conversation that an object of JSON is; None where it is none that is known."""
     if isinstance(one.get("parley"), dict):
-        return _own(one)
+        return exported(one)
     if isinstance(one.get("mapping"), dict):
         return chatgpt(one)
     if isinstance(one.get("chat"), dict) or isinstance(mapping(one.get("history")).get("messages"), dict):
@@ -182,88 +168,3 @@ def _candidate(one: dict[str, Any]) -> Candidate | None:
     if isinstance(one.get("messages"), list):
         return message_list(one["messages"])
     return None
-
-
-# Parley's own
-
-
-class _Record(Struct):
-    mode: Mode
-    turns: list[Turn]
-
-
-def _own(document: dict[str, Any]) -> Candidate:
-    version = document["parley"].get("format")
-    if not isinstance(version, int) or version > FORMAT:
-        raise BadImport(say("This conversation was exported by a newer Parley. Import it with that one."))
-    document = cleaned(document)
-    skipped: Counter[str] = Counter()
-    document["turns"] = [_without_ids(turn, skipped) for turn in sequence(document.get("turns"))]
-    try:
-        record = msgspec.convert(document, _Record)
-    except msgspec.ValidationError as error:
-        raise BadImport(
-            say("This was exported by Parley, but part of it was changed and does not fit: {error}.", error=str(error))
-        ) from None
-    for turn in record.turns:
-        _mend(turn, skipped)
-    created = moment(document.get("created")) or 0.0
-    title = one_line(document.get("title"))
-    return Candidate(title, record.mode, created, record.turns, mapping(document.get("parameters")), dict(+skipped))
-
-
-def _without_ids(turn: Any, skipped: Counter[str]) -> Any:
-    """Return a turn's record without ids, so that it gets new ones, and without its exchanges."""
-    if not isinstance(turn, dict):
-        return turn
-    record = {name: value for name, value in turn.items() if name != "id"}
-    answers = sequence(turn.get("answers"))
-    skipped["exchange"] += sum(len(sequence(mapping(answer).get("exchanges"))) for answer in answers)
-    record["answers"] = [
-        {name: value for name, value in answer.items() if name not in ("id", "exchanges")}
-        if isinstance(answer, dict)
-        else answer
-        for answer in answers
-    ]
-    return record
-
-
-def _mend(turn: Turn, skipped: Counter[str]) -> None:
-    """Make of a turn that has the right types one that could be ours."""
-    turn.question = turn.question if turn.question.strip() else NO_TEXT
-    turn.answers = turn.answers or [Answer(status="stopped")]
-    for answer in turn.answers:
-        if answer.status == "pending":
-            answer.status = "interrupted"  # Nothing runs here that would end it.
-        answer.started = moment(answer.started) or Answer().started
-        if answer.ended is not None or answer.status == "interrupted":
-            answer.ended = moment(answer.ended) or answer.started
-        answer.kept = answer.kept if 0 <= answer.kept < len(answer.choices) else 0
-        answer.usage = _usage(answer.usage) if answer.usage else None
-        # The files of pictures did not come along, and only addresses of the web are led to.
-        pictures = len(answer.pictures)
-        answer.pictures = [
-            Picture(url=one.url, revised_prompt=one.revised_prompt)
-            for one in answer.pictures
-            if re.match("https?://", one.url)
-        ]
-        skipped["picture"] += pictures - len(answer.pictures)
-        if answer.failure:
-            answer.failure.said, answer.failure.values = "", {}  # A stranger's pattern is not to be filled in here.
-        if answer.failure and not 0 <= (answer.failure.retry_after or 0) < LATEST:
-            answer.failure.retry_after = None
-
-
-def _usage(usage: dict[str, Any]) -> dict[str, Any]:
-    """Return a usage in which every count is one that can be added up."""
-    kept: dict[str, Any] = {}
-    for name, value in usage.items():
-        if name.endswith("_details") and value is not None:
-            kept[name] = {key: count for key, count in mapping(value).items() if count is None or _is_count(count)}
-        elif not isinstance(value, (dict, list)) and (_is_count(value) or not name.endswith("_tokens")):
-            kept[name] = value
-    return kept
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12

@@ -89,7 +89,10 @@ class Inline:
         return [escape(self.source.restored(value(node)))]
 
     def _emphasis(self, node: comrak.AstNode) -> list[Piece]:
-        return ["<em>", *node.children, "</em>"]
+        first = node.children[0].node_value if node.children else None
+        # Han is not slanted; the stylesheet sets dots beside it.
+        slanted = not (isinstance(first, comrak.Text) and (han.HAN.search(first.value) or han.KANA.search(first.value)))
+        return ["<em>" if slanted else '<em class="dotted">', *node.children, "</em>"]
 
     def _strong(self, node: comrak.AstNode) -> list[Piece]:
         return ["<strong>", *node.children, "</strong>"]

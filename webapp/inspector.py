@@ -6,12 +6,10 @@ from flask import Blueprint, Response, current_app, render_template
 
 from . import store
 from .answers import Answers
-from .conversation import Answer, Conversation, Turn, Unknown
 from .exchange import Exchange, load, pretty, pretty_body, shortened
 from .files import Files
 from .llm import known_parameters
 from .snippets import curl, python
-from .wording import say
 
 blueprint = Blueprint("inspector", __name__)
 
@@ -31,7 +29,7 @@ class Shown(NamedTuple):
 def exchange(conversation_id: str, answer_id: str) -> str:
     conversation = store.current().load(conversation_id, store.visitor())
     conversation = cast(Answers, current_app.extensions["answers"]).live(conversation)
-    turn, answer = _find(conversation, answer_id)
+    turn, answer = conversation.find_answer(answer_id)
     files = cast(Files, current_app.extensions["files"])
     # A continued answer has the requests of all its runs.
     exchanges = [one for run in (*answer.continues, answer.id) for one in load(files, conversation.id, run)]
@@ -48,18 +46,9 @@ def exchange(conversation_id: str, answer_id: str) -> str:
 def markdown(conversation_id: str, answer_id: str) -> Response:
     """Return an answer as the model wrote it; 202 while more of it may come."""
     conversation = store.current().load(conversation_id, store.visitor())
-    _, answer = _find(cast(Answers, current_app.extensions["answers"]).live(conversation), answer_id)
+    _, answer = cast(Answers, current_app.extensions["answers"]).live(conversation).find_answer(answer_id)
     status = 202 if answer.status == "pending" else 200
     return Response(answer.text, status, {"Cache-Control": "no-store"}, mimetype="text/plain")
-
-
-def _find(conversation: Conversation, answer_id: str) -> tuple[Turn, Answer]:
-    """Return any answer of a conversation, an earlier one as well. Raises Unknown."""
-    for turn in conversation.turns:
-        for answer in turn.answers:
-            if answer.id == answer_id:
-                return turn, answer
-    raise Unknown(say("That answer is no longer in this conversation."))
 
 
 def _shown(exchange: Exchange) -> Shown:

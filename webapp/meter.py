@@ -83,7 +83,7 @@ def cost_of(answer: Answer) -> Decimal | None:
 
 
 def totals_of(conversation: Conversation) -> Totals:
-    answers = [answer for turn in conversation.turns for answer in turn.answers if _has_spent(answer)]
+    answers = [answer for turn in conversation.every_turn() for answer in turn.answers if _has_spent(answer)]
     costs = [cost for answer in answers if (cost := cost_of(answer)) is not None]
     return Totals(total_of(conversation), sum(costs, Decimal()) if costs else None, len(answers) - len(costs))
 

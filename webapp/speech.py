@@ -105,7 +105,7 @@ def _player(template: str, conversation: Conversation, answer: Answer, part: int
 def _settled(conversation_id: str, answer_id: str) -> tuple[Conversation, Answer]:
     """Return an answer that is complete, and its conversation. Raises Refused."""
     conversation = opened(conversation_id)
-    answer = conversation.turn_of(answer_id).answer
+    _, answer = conversation.find_answer(answer_id)
     if answer.status == "pending":
         raise Busy
     return conversation, answer

@@ -61,8 +61,8 @@ def of_answer(answer: Answer) -> Counts:
 
 
 def total_of(conversation: Conversation) -> Counts:
-    """Return what all answers of a conversation have spent, the earlier ones too; `estimated` if any part is."""
-    return added(of_answer(answer) for turn in conversation.turns for answer in turn.answers)
+    """Return what all answers of a conversation have spent, those of other versions too; `estimated` if any part is."""
+    return added(of_answer(answer) for turn in conversation.every_turn() for answer in turn.answers)
 
 
 def added(parts: Iterable[Counts]) -> Counts:

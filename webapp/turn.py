@@ -74,20 +74,36 @@ class Answer(Struct, omit_defaults=True):
 
 
 class Turn(Struct, omit_defaults=True):
-    """A question and its answers; the last one counts, the earlier ones are kept.
+    """A question and its answers; one of them is shown and counts, the others are kept.
 
     A `single` question is sent without the turns before it; a turn that is `left_out` is not sent later.
+    Where the question was edited, `versions` has the id of each version's turn, this one's among them.
     """
 
     question: str
     id: str = field(default_factory=new_id)
     answers: list[Answer] = []
+    shown: int = -1  # which of the answers; -1 is the last one, whatever comes
+    versions: list[str] = []
     single: bool = False
     left_out: bool = False
 
     @property
     def answer(self) -> Answer:
-        return self.answers[-1]
+        return self.answers[self.shown]
+
+    @answer.setter
+    def answer(self, answer: Answer) -> None:
+        self.answers[self.shown] = answer
+
+    @property
+    def number(self) -> int:
+        """Return which of its answers is shown, from 1."""
+        return self.shown % len(self.answers) + 1
+
+    def show(self, number: int) -> None:
+        """Show another of its answers, from 1."""
+        self.shown = -1 if number == len(self.answers) else number - 1
 
     @property
     def whole_text(self) -> str:

@@ -16,7 +16,7 @@ class Sentence(str):
     def changed(self, change: Callable[[str], str]) -> "Sentence":
         """Return the sentence with a change made to each text in it, as where a secret is taken out."""
         values = {name: change(value) if type(value) is str else value for name, value in self.values.items()}
-        return _sentence(change(self), self.message, values)
+        return _sentence(change(plain(self)), self.message, values)
 
 
 def say(message: str, **values: Any) -> Sentence:
