@@ -404,7 +404,7 @@ def test_an_answer_that_ended_meanwhile_comes_whole_whatever_the_page_has(chat, 
     openai.enqueue(Reply.text("Hello world"))
     chat.answered("One?")
     for response in (chat.stream(after=position), chat.stream(headers={"Last-Event-ID": str(position)})):
-        assert streamed(response.text, PageText("<p>Something old")) == "Hello world"
+        assert streamed(response.text, PageText("<p>Something old</p>")) == "Hello world"
 
 
 @pytest.mark.parametrize("position", [11, 99])

@@ -131,7 +131,7 @@ def test_reasoning_alone_is_an_empty_answer_that_keeps_it(talk, openai):
     openai.enqueue(Reply([event(thought), event(chunk(finish="length")), DONE]))
     page = talk.answered("One?")
     assert statuses(page) == ["failed"]
-    assert "Hm</div>" in page
+    assert element(page, "thoughts") == '<p dir="auto">Hm</p>\n'
     assert "spent on reasoning" in page
 
 

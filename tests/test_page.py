@@ -32,11 +32,11 @@ def answer(page, status, index=-1):
     turns = page.locator("article.turn .answer")
     last = turns.nth(index) if index >= 0 else turns.last
     wait_until(lambda: turns.count() and last.get_attribute("data-status") == status, seconds=20)
-    return last.locator(".text").text_content()
+    return last.locator(".text").text_content().strip()
 
 
 def text(page):
-    return page.locator("article.turn .answer .text").last.text_content()
+    return page.locator("article.turn .answer .text").last.text_content().strip()
 
 
 def box(page):

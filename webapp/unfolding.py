@@ -25,6 +25,12 @@ DEFINITION = re.compile(r"^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*\[[^\]\n]+\]:"
 BLANK_BEFORE = re.compile(r"\n[ \t\r]*\n\Z")
 EMPTY = plain("")
 
+# Words among words need no parser: they go where the last one went. Not where an address may begin.
+WORDS = re.compile(r" ?[A-Za-z0-9,.;:]+(?: [A-Za-z0-9,.;:]+)*\Z")
+ADDRESS = re.compile(r"(?:\A|[^a-z0-9])(?:ht|ww|[hw]\Z)", re.IGNORECASE)
+WORD_END = re.compile(r"[A-Za-z0-9,.;:]{1,40}\Z")
+OTHER_THAN_WORDS = re.compile(r"[\[<$\\&@]")
+
 Gettext = Callable[[str], str]
 
 
@@ -39,6 +45,7 @@ class Unfolding:
         self.shown = len(text)
         self._text = text
         self._gettext = gettext
+        self._edge: tuple[int, int] | None = None  # where the next word goes
         parsed = blocks(text, name, gettext=gettext) if text else []
         final = _final(parsed, text, len(text))
         self._final = [block.html for block in parsed[:final]]
@@ -61,6 +68,8 @@ class Unfolding:
 
     def feed(self, text: str) -> list[Change]:
         """Take more text; return the changes, none while it is too little to be worth them."""
+        if (change := self._words(text)) is not None:
+            return [change]
         self._text += text
         grown = len(self._text) - self.shown
         return self.flush() if grown * SHARE >= self.shown - self._since else []
@@ -84,6 +93,35 @@ class Unfolding:
         self._text, self.shown = text, len(text)
         return [Change("innerHTML", 0, render(text, self.name, gettext=self._gettext))] if changes is None else changes
 
+    def _words(self, text: str) -> Change | None:
+        """Take more words of a sentence, and return what they change; None where that is not as simple."""
+        if self._edge is None or self.waits or not WORDS.match(text):
+            return None
+        if ADDRESS.search(self._text[-40:].rpartition(" ")[2] + text):
+            return None
+        self._text += text
+        self.shown += len(text)
+        html = plain(text)
+        cut, depth = self._edge
+        self._open = self._open[:cut] + html + self._open[cut:]
+        self._edge = cut + len(html), depth
+        return Change("beforeend", depth, html)
+
+    def _find_edge(self, kept: int) -> tuple[int, int] | None:
+        """Return where in the open HTML, and how deep in it, the next word will go, if that is beyond doubt."""
+        paragraph = self._text[max(self._since, self._text.rfind("\n\n")) :]
+        if kept < len(self._text) or not WORD_END.search(paragraph[-40:]) or OTHER_THAN_WORDS.search(paragraph):
+            return None
+        if not self._text.isascii() and not self._text[self._since :].isascii():
+            return None
+        cut, depth = len(self._open), 0
+        while self._open[:cut].endswith((">", "\n")):
+            cut = self._open.rfind("<", 0, cut)
+            if not self._open.startswith("</", cut):
+                return None
+            depth += 1
+        return (cut, depth) if self._open[cut - 1] == paragraph[-1] else None
+
     def _render(self) -> Markup:
         """Render the open part, and move on to where it begins now; return its HTML from where it began before."""
         before = EMPTY
@@ -98,6 +136,7 @@ class Unfolding:
                 self._since = parsed[final].start
             # Seen from there, its end may mean something else.
             if not final or mended(self._text, self._since) == (kept, end):
+                self._edge = self._find_edge(kept)
                 return before + self._open
 
 
