@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from webapp import unfolding
 from webapp.growth import growth
 from webapp.markdown import blocks, render
-from webapp.unfolding import Unfolding, Unrendered
+from webapp.unfolding import Unfolding, Unrendered, ended
 
 from .page_text import PageText, nodes, words
 
@@ -287,6 +287,23 @@ def test_a_definition_at_the_end_changes_what_came_before_it():
     *_, (page, text) = unfold(source)
     page.apply(text.finish(source))
     assert page.html == render(source, "t")
+
+
+def test_what_is_broken_off_stays_as_it_was_shown():
+    source = "One.\n\nSo **a long"
+    *_, (page, text) = unfold(source)
+    before = page.html
+    page.apply(text.finish(source, broken_off=True))
+    assert page.html == before == ended("chat", "t", source, str, broken_off=True)
+    assert "<strong>a long</strong>" in before
+    assert "**" in ended("chat", "t", source, str)
+
+
+def test_what_is_broken_off_is_not_empty_where_only_a_sign_came():
+    *_, (page, text) = unfold("##")
+    assert page.html == ""
+    page.apply(text.finish("##", broken_off=True))
+    assert page.html == ended("chat", "t", "##", str, broken_off=True) != ""
 
 
 def test_what_is_not_rendered_is_appended_as_it_is():

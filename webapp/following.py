@@ -12,7 +12,7 @@ from .growth import Change
 from .i18n import gettext
 from .reply import REASONING
 from .running import Positions, texts_of
-from .unfolding import Unfolding, Unrendered, unfolding, whole
+from .unfolding import Unfolding, Unrendered, ended, unfolding
 
 
 def events(
@@ -101,7 +101,9 @@ class _Texts:
         """Return the HTML that is missing to an answer's whole texts."""
         texts = [(self._text(channel), text) for channel, text in texts_of(answer).items()]
         return "".join(
-            _pieces(shown.name, shown.finish(text, anew=self._ended)) for shown, text in texts if text or shown.shown
+            _pieces(shown.name, shown.finish(text, anew=self._ended, broken_off=answer.can_continue))
+            for shown, text in texts
+            if text or shown.shown
         )
 
     def _text(self, channel: int, text: str = "") -> Unfolding | Unrendered:
@@ -115,7 +117,7 @@ def answer_text(conversation: Conversation, answer: Answer, text: str, channel: 
     name = text_id(answer.id, channel)
     if answer.status == "pending":
         return unfolding(conversation.mode, name, text, gettext).html
-    return whole(conversation.mode, name, text, gettext)
+    return ended(conversation.mode, name, text, gettext, broken_off=answer.can_continue)
 
 
 def _pieces(element_id: str, changes: list[Change]) -> str:

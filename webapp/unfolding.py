@@ -84,10 +84,14 @@ class Unfolding:
             return [Unfolding(self.name, self._text, self._gettext).anew()]
         return changes
 
-    def finish(self, text: str, *, anew: bool = False) -> list[Change]:
-        """Return the changes that leave the HTML of the whole text; `anew` in place of all that is there."""
+    def finish(self, text: str, *, anew: bool = False, broken_off: bool = False) -> list[Change]:
+        """Return the changes that leave the HTML of the text at its end; `anew` in place of all that is there."""
         changes = None
-        if not anew and not DEFINITION.search(text):
+        anew = anew or bool(DEFINITION.search(text))
+        if broken_off and (html := Unfolding(self.name, text, self._gettext).html):
+            self._text = text
+            return [Change("innerHTML", 0, html)] if anew else self.flush()
+        if not anew:
             parsed = blocks(text, self.name, since=self._since, gettext=self._gettext)
             changes = growth(self._open, _joined(parsed))
         self._text, self.shown = text, len(text)
@@ -159,7 +163,7 @@ class Unrendered:
     def flush(self) -> list[Change]:
         return []
 
-    def finish(self, text: str, *, anew: bool = False) -> list[Change]:
+    def finish(self, text: str, *, anew: bool = False, broken_off: bool = False) -> list[Change]:
         return [Unrendered(self.name, text).anew()] if anew else self.feed(text[self.shown :])
 
 
@@ -168,9 +172,12 @@ def unfolding(mode: Mode, name: str, text: str, gettext: Gettext) -> Unfolding |
     return Unfolding(name, text, gettext) if mode == "chat" else Unrendered(name, text)
 
 
-def whole(mode: Mode, name: str, text: str, gettext: Gettext) -> Markup:
-    """Return the HTML of a text that has come to its end."""
-    return render(text, name, gettext=gettext) if mode == "chat" else plain(text)
+def ended(mode: Mode, name: str, text: str, gettext: Gettext, *, broken_off: bool = False) -> Markup:
+    """Return the HTML of a text that has come to its end, or was `broken_off` in the middle of a word or a sign."""
+    if mode != "chat":
+        return plain(text)
+    half = Unfolding(name, text, gettext).html if broken_off else EMPTY
+    return half or render(text, name, gettext=gettext)
 
 
 def _joined(parsed: list[Block]) -> Markup:
