@@ -2,7 +2,8 @@
 
     .venv/bin/python -m bench.lighthouse [--pages / /models] [--desktop] [--runs 3]
 
-Needs node's npx, which fetches Lighthouse, and Chromium. A conversation with an answer in it and its panels are measured, too.
+Needs node's npx, which fetches Lighthouse, and Chromium. A conversation with an answer in it and its panels are
+measured, too.
 Accessibility, best practices and SEO are the same each time; performance is the machine's as well, so that the
 median of several runs is shown.
 """

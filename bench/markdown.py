@@ -131,7 +131,7 @@ def growing():
     def stream():
         since = 0
         for end in range(20, len(text), 20):
-            since = blocks(text[:end], "name", since=since, open=True)[-1].start
+            since = max((block.start for block in blocks(text[:end], "name", since=since, open=True)), default=since)
 
     time = microseconds(stream, 1)
     piece = time / len(text) * 20

@@ -40,6 +40,10 @@ document.addEventListener("focusin", (/** @type {any} */ { target }) => {
   if (target !== question && target.dataset?.enter) target.value = sessionStorage.getItem(draftOf(target)) ?? target.value;
 });
 document.addEventListener("input", (/** @type {any} */ { target }) => target.dataset.enter && keepDraft(target));
+document.addEventListener("click", (/** @type {any} */ { target }) => {
+  const field = target.matches?.(".cancel") && writtenIn(target.closest("form"));
+  if (field) sessionStorage.removeItem(draftOf(field)); // Given up.
+});
 question.addEventListener("input", () => notice.replaceChildren());
 
 // What stands in the box already is estimated as if it had just been typed; by each new place for it, too.
@@ -265,8 +269,9 @@ document.addEventListener("htmx:before:request", (/** @type {any} */ event) => {
 
 const tabs = new BroadcastChannel("parley");
 const tell = () => tabs.postMessage("changed");
+const first = () => document.querySelector(".turn");
 const reload = () =>
-  htmx.ajax("GET", location.pathname, {
+  htmx.ajax("GET", `${location.pathname}?turns=${first()?.id.slice(5) ?? ""}`, {
     target: "#conversation",
     select: "#conversation",
     selectOOB: "#actions,#parameters-line,#totals,#estimate,#model",
@@ -283,6 +288,22 @@ for (const name of ["htmx:sse:error", "htmx:response:error"]) {
     if (event.target.matches?.(".following, .polling") && status === 404) reload();
   });
 }
+
+// --- Older turns: they come in above what is read, and it stays where it is ---
+
+document.addEventListener("htmx:before:swap", ({ detail }) => {
+  const read = detail.ctx.sourceElement?.matches?.("#older a") && first();
+  if (!read) return;
+  const { style } = document.documentElement;
+  const top = read.getBoundingClientRect().top;
+  style.overflowAnchor = "none"; // Some browsers would do it as well, but not at the top, and Safari does not.
+  // Before anything of it is painted, which htmx's own event after the swap is not.
+  new MutationObserver((_, observer) => {
+    observer.disconnect();
+    scrollBy({ top: read.getBoundingClientRect().top - top, behavior: "instant" });
+    requestAnimationFrame(() => (style.overflowAnchor = ""));
+  }).observe(/** @type {Element} */ (read.parentElement), { childList: true });
+});
 
 // --- Scrolling: the page follows the answer only while the reader is at its end ---
 

@@ -308,6 +308,10 @@ def test_a_formula_that_has_no_end_yet_is_one_block():
     assert html("$$\na\n- b\n") == '<p dir="auto"><code class="math">$$\na\n- b</code></p>\n'
 
 
+def test_a_formula_whose_end_has_come_by_half_is_still_one_block():
+    assert html("$$\na\n- b\n$") == '<p dir="auto"><code class="math">$$\na\n- b\n$</code></p>\n'
+
+
 @pytest.mark.parametrize(
     "latex",
     [
@@ -611,6 +615,7 @@ TEXT = st.lists(st.one_of(MARKS, st.text(max_size=5)), max_size=40).map("".join)
 
 @given(TEXT, st.booleans())
 @example("[a](https://a.b/\ufdd0)", False)
+@example("\\```$a$", False)
 @example("\ufdd00\ufdd1$x$", False)
 @example("![[^1]$x$](https://a.b)", True)
 def test_any_text_becomes_whole_and_harmless_html(text, open):

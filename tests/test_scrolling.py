@@ -10,7 +10,7 @@ from .openai_server import SILENCE, Reply, chunk, event
 
 pytestmark = pytest.mark.browser
 
-LINES = "line\n" * 120
+LINES = "line\n\n" * 80
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_an_address_with_a_turn_stays_at_that_turn(page, visit, live, openai):
 
 def test_typing_while_reading_above_does_not_move_the_page(page):
     page.evaluate("scrollTo(0, 300)")
-    page.locator("#question").press_sequentially("and then\nmore", delay=5)
+    page.locator("#question").press_sequentially("and then more", delay=5)
     assert page.evaluate("scrollY") == 300
 
 

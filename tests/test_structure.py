@@ -110,7 +110,9 @@ ALLOWED = {
         "request",
         "store",
         "__init__",
+        "excerpt",
     },
+    "excerpt": {"conversation"},
     "turns": {"chat", "conversation", "store"},
     "export": {"config", "conversation", "exchange", "__init__"},
     "notebook": {"config", "conversation", "export", "python_text"},
@@ -170,7 +172,7 @@ WITHOUT_FLASK = (
     "catalog",
     "kinds",
 )
-WITHOUT_FLASK += ("wording", "turn", "failure", "field")
+WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")

@@ -155,7 +155,32 @@ def test_each_conversation_has_its_draft(page, live):
     expect(page.locator("#question")).to_have_value("For the chat")
 
 
-def test_the_draft_of_an_edited_question_is_kept_until_it_is_taken(page):
+def test_an_edited_question_is_kept_until_it_is_taken_or_given_up(visit, page, live, openai):
+    ask(page, "As it was")
+    answered(page)
+    page.locator("#question").press("ArrowUp")
+    edited = page.locator(".edit-form textarea")
+    edited.fill("As it shall be")
+    page.route("**/turns/**", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    edited.press("Enter")
+    expect(page.locator(".notice")).to_be_visible()
+    page.reload()
+    page.locator("#question").press("ArrowUp")
+    expect(edited).to_have_value("As it shall be")
+    page.keyboard.press("Escape")
+    expect(edited).to_have_count(0)
+    page.locator("#question").press("ArrowUp")
+    expect(edited).to_have_value("As it was")
+    edited.fill("As it shall be")
+    page.unroute_all()
+    edited.press("Enter")
+    expect(page.locator(".answer .text").last).to_contain_text("As it shall be")
+    page.locator("#question").press("ArrowUp")
+    expect(edited).to_have_value("As it shall be")
+    visit.problems.clear()
+
+
+def test_the_draft_of_any_other_text_area_outlives_a_reload(page):
     edit = """() => document.querySelector("main").insertAdjacentHTML("beforeend",
         '<form action="/turns/x/edit"><textarea data-enter="send" id="edit">As it was</textarea></form>')"""
     page.evaluate(edit)
@@ -194,8 +219,10 @@ def test_a_list_of_keys_opens_by_key_and_by_click_and_closes(page):
     page.keyboard.press("?")
     expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
-    page.locator(".opens-keys").first.click()
+    page.locator("#menu-button").click()
+    page.locator(".opens-keys").click()
     expect(dialog).to_be_visible()
+    assert page.locator(":popover-open").count() == 0
     page.mouse.click(5, 5)
     expect(dialog).to_be_hidden()
 
@@ -224,6 +251,7 @@ def test_esc_closes_what_is_open_before_it_stops(page, openai):
     ask(page, "One?")
     expect(page.locator(".text").last).to_have_text("Half an answer")
     page.keyboard.press("Control+/")
+    expect(page.locator("#keys")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#keys")).to_be_hidden()
     page.get_by_role("link", name="Parameters").click()
@@ -282,7 +310,7 @@ def test_the_box_stays_above_a_keyboard_that_covers_the_page(visit, live):
       visualViewport.dispatchEvent(new Event("resize"));
     }""")
     after = page.locator(".dock").bounding_box()
-    assert after["y"] == before["y"] - 250
+    assert abs(before["y"] - 250 - after["y"]) < 1
 
 
 def test_in_a_low_window_nothing_sticks(visit, live):

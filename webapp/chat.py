@@ -8,10 +8,11 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from . import __version__, following, store
+from . import __version__, excerpt, following, store
 from .answers import Answers
 from .backend import Backend
 from .conversation import Conversation, Mode, Refused, Turn, new_id
+from .excerpt import Excerpt
 from .following import read_positions
 from .pictures import picture_name
 from .question import BadQuestion, check_question
@@ -48,6 +49,8 @@ def helpers() -> dict[str, object]:
         "answer_text": following.answer_text,
         "new_id": new_id,
         "page_url": page_url,
+        "turn_url": turn_url,
+        "excerpt_of": excerpt_of,
         "path_of": path_of,
         "text_id": following.text_id,
         "picture_name": picture_name,
@@ -61,6 +64,18 @@ PAGES: dict[Mode, str] = {"chat": "chat.page", "completion": "chat.completion", 
 def page_url(conversation: Conversation, **more: Any) -> str:
     """Return the address of the page that shows a conversation."""
     return url_for(PAGES[conversation.mode], **more)
+
+
+def turn_url(conversation: Conversation, turn: Turn) -> str:
+    """Return the address of a turn on the page that shows it, however old it is."""
+    is_shown = turn in excerpt.end_of(conversation).turns
+    return page_url(conversation, turns=None if is_shown else turn.id, _anchor=f"turn-{turn.id}")
+
+
+def excerpt_of(conversation: Conversation, changed: Turn | None = None) -> Excerpt:
+    """Return the turns that a page shows: the last ones, from `turns` on if it asks for more, and a changed one."""
+    asked = (request.values.get("turns", ""), request.args.get("from", ""), changed.id if changed else "")
+    return excerpt.end_of(conversation, *asked)
 
 
 def path_of(conversation: Conversation) -> str:
@@ -131,6 +146,14 @@ def confirm_clear(conversation_id: str) -> str:
     return render_template("clear.html", conversation=opened(conversation_id))
 
 
+@blueprint.get("/conversations/<conversation_id>/turns")
+def older(conversation_id: str) -> str:
+    """Return the turns before the one that `before` names, and what leads to those before them."""
+    conversation = opened(conversation_id)
+    turns = excerpt.before(conversation, request.args.get("before", ""))
+    return render_template("_turns.html", conversation=conversation, excerpt=turns) if turns.turns else ""
+
+
 @blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/stream")
 def stream(conversation_id: str, answer_id: str) -> Response:
     """Send an answer's text from a position on as server-sent events, then its end.
@@ -196,7 +219,7 @@ def refused(conversation_id: str, refusal: Refused) -> Reply:
 
 
 def _to_page(conversation: Conversation, turn: Turn | None = None) -> WerkzeugResponse:
-    return redirect(page_url(conversation, _anchor=f"turn-{turn.id}" if turn else None), code=303)
+    return redirect(turn_url(conversation, turn) if turn else page_url(conversation), code=303)
 
 
 def posted_question() -> str:

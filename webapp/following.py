@@ -56,8 +56,7 @@ def events(
         return
     if html := texts.finish(turn.answer):
         yield _event(html, texts.positions)
-    moved = conversation.sent_from != before.sent_from
-    frame = render_template("_settled.html", conversation=conversation, turn=turn, moved=moved)
+    frame = render_template("_settled.html", conversation=conversation, turn=turn)
     yield _event(frame, texts.positions)
     yield "event: end\ndata:\n\n"
 

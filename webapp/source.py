@@ -44,7 +44,7 @@ INLINE = {
 }
 # Over several lines; one that has no end yet goes on to the end of the text.
 DISPLAY = {
-    "$$": re.compile(rf"\$\$((?:{LINE}|{BREAK})++)(?P<end>\$\$|\s*\Z)"),
+    "$$": re.compile(rf"\$\$((?:{LINE}|{BREAK})++)(?P<end>\$\$|\$?\s*\Z)"),
     r"\[": re.compile(rf"\\\[((?:[^\\\r\n]|\\[^\[\]\r\n]|{BREAK})++)(?P<end>\\\]|\\?\s*\Z)"),
 }
 QUOTED = re.compile(r"(?<=\n)[ \t]*(?:>[ \t]?)+")
@@ -135,7 +135,7 @@ def _end_of_fence(text: str, match: re.Match[str]) -> int:
 
 def _end_of_code(text: str, at: int, length: int, ticks: dict[int, list[int]]) -> int:
     """Return where code among words ends that begins with so many backticks, or `at` if it has no end."""
-    runs = ticks[length]
+    runs = ticks.get(length, [])  # An escaped one shortens the run that it begins.
     i = bisect_right(runs, at)
     if i == len(runs):
         return at
@@ -158,7 +158,7 @@ def _formula(text: str, match: re.Match[str]) -> tuple[int, int, Aside] | None:
         found = DISPLAY[sign].match(text, start)
     if not found:
         return None
-    latex = found[1] if found.groupdict().get("end", "$").strip() else ""
+    latex = found[1] if found.groupdict().get("end", sign).strip() in (sign, "\\]") else ""
     if "\n" in latex and text[text.rfind("\n", 0, start) + 1 : start].lstrip().startswith(">"):
         latex = QUOTED.sub("", latex)
     end = found.end() if latex else start + len(found[0].rstrip("\r\n"))

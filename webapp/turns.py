@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flask import Blueprint, render_template, request
 
 from . import store
-from .chat import Reply, answers, begin, changed, opened, page_url, posted_question, refused, wants_fragment
+from .chat import Reply, answers, begin, changed, opened, posted_question, refused, turn_url, wants_fragment
 from .conversation import Conversation, Refused, Turn
 
 blueprint = Blueprint("turns", __name__, url_prefix="/conversations/<conversation_id>/turns/<turn_id>")
@@ -100,7 +100,7 @@ def _edit_refused(conversation_id: str, turn_id: str, refusal: Refused) -> Reply
 
 
 def _form(conversation: Conversation, turn: Turn, typed: str, notice: str = "") -> str:
-    back = page_url(conversation, _anchor=f"turn-{turn.id}")
+    back = turn_url(conversation, turn)
     return render_template("edit.html", conversation=conversation, turn=turn, typed=typed, notice=notice, back=back)
 
 
