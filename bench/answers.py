@@ -22,12 +22,15 @@ import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
 from gevent.pool import Pool  # noqa: E402
 
+from tests.page_text import PageText  # noqa: E402
+from webapp.markdown import render  # noqa: E402
+
 from .harness import Parley, Stub, percentile, show  # noqa: E402
 from .stub import Order  # noqa: E402
 
 ASK = re.compile(r'action="(/conversations/[^"]+/ask)"')
 STREAM = re.compile(r'hx-sse:connect="([^"]+)"')
-PIECE = re.compile(r"<hx-partial hx-target=\"#text-[^>]*>(.*)</hx-partial>", re.DOTALL)
+PIECE = '<hx-partial hx-target="#text-'
 
 
 class Visitor:
@@ -37,8 +40,7 @@ class Visitor:
         self.address = urlsplit(url).netloc
         self.order = order
         self.headers = {"HX-Request": "true"}
-        self.text = ""
-        self.messages = 0
+        self.received = []  # the messages with text, which are looked at when nobody waits any more
         self.first = self.end = None  # seconds from the question on
         self.problem = ""
 
@@ -69,10 +71,16 @@ class Visitor:
         lines = message.split("\n")
         if "event: end" in lines:
             self.end = seconds
-        elif piece := PIECE.fullmatch("\n".join(line[6:] for line in lines if line.startswith("data: "))):
+        elif PIECE in message:
             self.first = self.first or seconds
-            self.messages += 1
-            self.text += html.unescape(piece.group(1))
+            self.received.append(message)
+
+    @property
+    def is_exact(self):
+        """Tell whether the page shows what rendering the whole answer at once gives."""
+        page = PageText()
+        page.take("\n\n".join(self.received))
+        return page.html == render(self.order.text, "text")
 
     def _request(self, method, path, form=None):
         connection = HTTPConnection(self.address, timeout=300)
@@ -101,7 +109,7 @@ def run(visitors, parley):
 
 def report(visitors, seconds, cpu, parley, expected):
     ended = [visitor for visitor in visitors if visitor.end]
-    exact = sum(visitor.text == visitor.order.text for visitor in ended)
+    exact = sum(visitor.is_exact for visitor in ended)
     print(f"{len(ended)} of {len(visitors)} answers came to their end, {exact} of them complete and exact.")
     for problem in sorted({visitor.problem for visitor in visitors if visitor.problem}):
         print(f"  {problem}")
@@ -116,7 +124,7 @@ def report(visitors, seconds, cpu, parley, expected):
         (f"to the end (the model: {expected:g})", *(percentile(ends, share) for share in shares)),
     )
     tokens = sum(visitor.order.tokens for visitor in ended)
-    print(f"Messages a second and answer: {sum(v.messages for v in ended) / sum(ends):.1f}")
+    print(f"Messages a second and answer: {sum(len(v.received) for v in ended) / sum(ends):.1f}")
     print(f"CPU of the load generator: {process_time():.1f} s in {seconds:.1f} s")
     if cpu:
         print(f"CPU of the server: {cpu:.1f} s, {cpu / tokens * 1e6:,.0f} microseconds a token")
