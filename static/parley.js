@@ -308,7 +308,7 @@ document.addEventListener("htmx:before:swap", ({ detail }) => {
 // --- Scrolling: the page follows the answer only while the reader is at its end ---
 
 /** @type {HTMLButtonElement} */ const jump = byId("to-end");
-let following = !document.querySelector(":target");
+let following = !byId(location.hash.slice(1))?.matches(".turn"); // Not by `:target`, which may come later.
 let held = false; // by a finger, or by the mouse that selects
 let lastY = 0;
 let lastAway = 0;

@@ -7,6 +7,7 @@ the weights to the tokenizers of three families of models and says how far off t
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -189,13 +190,24 @@ def occurrences(text: str) -> list[int]:
     return [sum(map(kinds.count, patterns)) for _, patterns in WEIGHTS.values()]
 
 
+REMEMBERED = 4_000  # characters; of longer texts, remembering many would take much memory
+
+
 def estimate(text: str, scale: float = 1.0) -> int:
     """Return about how many tokens a text is for a typical model of today; `scale` is what `calibration` says."""
     if not text:
         return 0
     looked_at = text[:SURVEYED]
-    tokens = sum(weight * n for (weight, _), n in zip(WEIGHTS.values(), occurrences(looked_at), strict=True))
+    tokens = _remembered(looked_at) if len(looked_at) <= REMEMBERED else _weighed(looked_at)
     return max(1, round(tokens * scale * len(text) / len(looked_at)))
+
+
+def _weighed(text: str) -> float:
+    return sum(weight * n for (weight, _), n in zip(WEIGHTS.values(), occurrences(text), strict=True))
+
+
+# With every question and every answer's end, all of a history is estimated again.
+_remembered = lru_cache(4096)(_weighed)
 
 
 def estimate_messages(messages: Iterable[Message], scale: float = 1.0) -> int:
