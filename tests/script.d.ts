@@ -2,4 +2,5 @@
 declare const htmx: {
   ajax(method: string, url: string, options: Record<string, string>): Promise<void>;
   process(element: Element): void;
+  trigger(element: Element, name: string, detail?: object): boolean;
 };

@@ -209,7 +209,7 @@ SPACING = """() => {
   document.adoptedStyleSheets = [sheet];
 }"""
 CUT = """() => [...document.querySelectorAll("button, a, p, h1, h2, label, summary, .question, .text")]
-  .filter((one) => one.checkVisibility() && !one.closest(".unseen, .wide, .parameters-set, .models thead"))
+  .filter((one) => one.checkVisibility() && !one.closest(".unseen, .skip, .wide, .parameters-set, .models thead"))
   .filter((one) => getComputedStyle(one).overflow !== "visible" || ["BUTTON", "A"].includes(one.tagName))
   .filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth)
   .map((one) => one.className || one.textContent.trim().slice(0, 40))"""
