@@ -25,10 +25,12 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     # Nobody else learns it. With `no-referrer` browsers hide a form's origin, too, which refuse_other_sites looks at.
     "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+PAGE_HEADERS = {
     # Of what a page may ask a browser for, a recording is all that this one needs.
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=(), usb=(), payment=()",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
 }
 BYTES_PER_CHARACTER = 12  # of a form in which every character is four percent-encoded bytes
 FORM_OVERHEAD = 10_000
@@ -95,6 +97,8 @@ def set_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if response.mimetype == "text/html":
+        for name, value in PAGE_HEADERS.items():
+            response.headers.setdefault(name, value)
         # What a back button shows from a cache would be an old conversation.
         response.headers.setdefault("Cache-Control", "no-store")
     return response
