@@ -57,5 +57,13 @@ def test_the_chinese_one_names_the_buttons_as_the_page_does():
     from webapp.i18n import catalogue
 
     said = set(catalogue("zh-CN").values())
-    bold = set(re.findall(r"\*\*([^*]+)\*\*", CHINESE)) - {"Enter", "Shift+Enter", "token", "中文和英文"}
+    bold = set(re.findall(r"\*\*([^*]+)\*\*", CHINESE)) - {
+        "Enter",
+        "Shift+Enter",
+        "↑",
+        "Esc",
+        "Ctrl+/",
+        "token",
+        "中文和英文",
+    }
     assert bold <= said
