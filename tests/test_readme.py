@@ -64,6 +64,7 @@ def test_the_chinese_one_names_the_buttons_as_the_page_does():
         "Esc",
         "Ctrl+/",
         "token",
+        "Markdown",
         "中文和英文",
     }
     assert bold <= said
