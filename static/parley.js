@@ -312,10 +312,10 @@ let held = false; // by a finger, or by the mouse that selects
 let lastY = 0;
 let lastAway = 0;
 const away = () => document.documentElement.scrollHeight - innerHeight - scrollY;
-const end = () => scrollTo({ top: document.documentElement.scrollHeight });
 
 function settle() {
-  if (following && !held) end();
+  if (following && !held) scrollTo({ top: document.documentElement.scrollHeight });
+  if (following) lastY = scrollY; // Its event may come after that of a reader.
   const now = away();
   if (now < 8) jump.classList.remove("news");
   else if (now > lastAway + 8 && scrollY === lastY && answering) jump.classList.add("news");
