@@ -314,8 +314,10 @@ let lastAway = 0;
 const away = () => document.documentElement.scrollHeight - innerHeight - scrollY;
 
 function settle() {
-  if (following && !held) scrollTo({ top: document.documentElement.scrollHeight });
-  if (following) lastY = scrollY; // Its event may come after that of a reader.
+  if (following && !held) {
+    scrollTo({ top: document.documentElement.scrollHeight });
+    lastY = scrollY; // Its event may come after a reader's.
+  }
   const now = away();
   if (now < 8) jump.classList.remove("news");
   else if (now > lastAway + 8 && scrollY === lastY && answering) jump.classList.add("news");
