@@ -1,5 +1,5 @@
 // What HTML and htmx cannot do on their own: keys, focus, scrolling, and telling the other tabs.
-// Loaded at the end of the page, after htmx; without it every form still works.
+// Loaded after htmx; without it every form still works.
 
 /** @returns {any} an element that the page has, of the type it is taken for */
 const byId = (/** @type {string} */ id) => document.getElementById(id);
@@ -9,12 +9,14 @@ const byId = (/** @type {string} */ id) => document.getElementById(id);
 /** @type {HTMLDialogElement} */ const panel = byId("panel");
 /** @type {HTMLElement} */ const panelBody = byId("panel-body");
 const touch = matchMedia("(pointer: coarse)");
+/** @type {(name: string, act: (event: any) => unknown) => void} */
+const on = (name, act) => document.addEventListener(name, act);
 
 document.documentElement.classList.add("scripted");
 
 // --- Writing ---
 
-/** Tell whether a key is an input method's: Safari, where the composition has just ended, says so by 229 alone. */
+/** Tell whether a key is an input method's; Safari, where the composition has just ended, says so by 229 alone. */
 const composing = (/** @type {KeyboardEvent} */ event) => event.isComposing || event.keyCode === 229;
 
 document.addEventListener("keydown", (event) => {
@@ -36,11 +38,11 @@ function keepDraft(/** @type {HTMLTextAreaElement} */ field) {
   else sessionStorage.removeItem(draftOf(field));
 }
 question.value ||= sessionStorage.getItem(draftOf(question)) ?? "";
-document.addEventListener("focusin", (/** @type {any} */ { target }) => {
+on("focusin", ({ target }) => {
   if (target !== question && target.dataset?.enter) target.value = sessionStorage.getItem(draftOf(target)) ?? target.value;
 });
-document.addEventListener("input", (/** @type {any} */ { target }) => target.dataset.enter && keepDraft(target));
-document.addEventListener("click", (/** @type {any} */ { target }) => {
+on("input", ({ target }) => target.dataset.enter && keepDraft(target));
+on("click", ({ target }) => {
   const field = target.matches?.(".cancel") && writtenIn(target.closest("form"));
   if (field) sessionStorage.removeItem(draftOf(field)); // Given up.
 });
@@ -50,9 +52,9 @@ question.addEventListener("input", () => notice.replaceChildren());
 let place = byId("estimate");
 const estimate = () => question.value && !notice.hasChildNodes() && question.dispatchEvent(new Event("input"));
 addEventListener("load", estimate);
-document.addEventListener("htmx:after:swap", () => place !== (place = byId("estimate")) && estimate());
+on("htmx:after:swap", () => place !== (place = byId("estimate")) && estimate());
 
-/** Let the box grow with its text, where CSS alone does not (`field-sizing`). */
+/** Let the box grow with its text where CSS does not. */
 function grow() {
   if (CSS.supports("field-sizing", "content")) return;
   question.style.height = "auto";
@@ -60,7 +62,7 @@ function grow() {
 }
 question.addEventListener("input", grow);
 
-// Safari's keyboard covers the page; others make it smaller (`interactive-widget`).
+// Safari's keyboard covers the page.
 for (const name of ["resize", "scroll"]) visualViewport?.addEventListener(name, () => {
   const { height, offsetTop, scale } = /** @type {VisualViewport} */ (visualViewport);
   document.body.style.setProperty("--keyboard", scale > 1 ? "0px" : `${Math.max(0, innerHeight - height - offsetTop)}px`);
@@ -69,18 +71,17 @@ for (const name of ["resize", "scroll"]) visualViewport?.addEventListener(name, 
 // --- Sending ---
 
 let sent = "";
-// What changes nothing in the conversation, such as reading aloud. Not by the event's target: where the element that
-// asked is gone by the time of the answer, as an estimate's is when a turn ends, the event is the document's.
+// What changes nothing in the conversation, such as reading aloud. The event's target is the document where what asked is gone.
 const aside = (/** @type {any} */ event) => event.detail.ctx?.sourceElement?.matches("[data-aside]");
 
 const writtenIn = (/** @type {any} */ form) => form.matches?.("form") && form.querySelector("textarea[data-enter]");
 
-document.addEventListener("htmx:config:request", ({ target }) => (sent = writtenIn(target)?.value ?? sent));
+on("htmx:config:request", ({ target }) => (sent = writtenIn(target)?.value ?? sent));
 
-document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
+on("htmx:after:request", (event) => {
   const field = writtenIn(event.target);
   const { response, text } = event.detail.ctx;
-  // Whatever stands between may answer in the server's place; what was taken comes back as a turn.
+  // Others may answer in the server's place; what was taken comes back as a turn.
   if (!field || response.status >= 400 || !text.includes('id="turn-')) return;
   // What was typed while the question was on its way stays.
   if (field.value.startsWith(sent)) field.value = field.value.slice(sent.length);
@@ -89,12 +90,12 @@ document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
   following = true;
 });
 
-document.addEventListener("htmx:after:request", (/** @type {any} */ event) => {
+on("htmx:after:request", (event) => {
   const { request, response } = event.detail.ctx;
   if (request.method === "POST" && response.status < 400 && !aside(event)) tell();
 });
 
-document.addEventListener("htmx:after:swap", (/** @type {any} */ event) => {
+on("htmx:after:swap", (event) => {
   if (event.detail.ctx.request?.method !== "POST" || panel.open) return;
   // The focus that a button took with it goes to what took its place.
   if (aside(event)) document.activeElement === document.body && event.target.querySelector?.("audio")?.focus({ preventScroll: true });
@@ -114,24 +115,23 @@ function inTurn(/** @type {any} */ { action, submitter }) {
   return true;
 }
 
-document.addEventListener("htmx:error", (/** @type {any} */ event) => {
+on("htmx:error", (event) => {
   if (event.detail.ctx?.sourceElement?.id === "estimate") return; // It comes again with the next letter.
   if (event.detail.ctx?.request.method === "POST" && !event.detail.ctx.response) unreachable();
 });
 function unreachable() {
-  // Over the page, the panel has a place of its own for it.
   (panelBody.querySelector(".panel-notice") ?? notice).replaceChildren(byId("unreachable").content.cloneNode(true));
 }
 
 // The box keeps the focus that would go with Stop.
-document.addEventListener("htmx:before:swap", (/** @type {any} */ event) => {
+on("htmx:before:swap", (event) => {
   const goes = event.detail.tasks.some((/** @type {any} */ task) => task.target?.id === "actions");
   if (goes && document.activeElement?.id === "stop") question.focus();
 });
 
 // --- The panel ---
 
-document.addEventListener("htmx:after:swap", () => {
+on("htmx:after:swap", () => {
   // What a form in the panel did is done when the answer empties it.
   if (panel.open && !panelBody.firstElementChild) panel.close();
   else if (!panel.open && panelBody.firstElementChild) {
@@ -151,7 +151,7 @@ history.scrollRestoration = "manual"; // Going back from a panel leaves the page
 if (history.state === "panel") history.back(); // Loaded again, the page is without it.
 panel.addEventListener("click", (event) => event.target === panel && mayLeave(event) && panel.close()); // beside it
 
-// A form with `data-unsaved` is left only knowingly once something was typed into it.
+// A form with `data-unsaved` is left only knowingly once it was typed into.
 let typed = /** @type {HTMLElement | null} */ (null);
 panelBody.addEventListener("input", (event) => {
   typed = /** @type {HTMLElement} */ (event.target).closest("[data-unsaved]");
@@ -169,14 +169,13 @@ addEventListener("beforeunload", (event) => typed && panelBody.firstElementChild
 
 // --- Saying ---
 
-// Every dialog has a place for it, since nothing outside of an open one is read.
 const words = byId("words").dataset;
 
 function say(text = "") {
   const teller = document.querySelector("dialog[open] > .told") ?? document.querySelector("body > .told");
   if (teller) teller.textContent = teller.textContent === text ? `${text} ` : text; // The same is said once more.
 }
-document.addEventListener("parley:say", (/** @type {any} */ event) => say(event.detail));
+on("parley:say", (event) => say(event.detail));
 
 const title = document.title;
 let answering = "";
@@ -195,7 +194,7 @@ function watch() {
   } else if (answer) say(spoken(answer));
 }
 
-/** Return what is said of an answer that has ended. A failure is an alert, which is heard by itself; not behind a panel. */
+/** Return what is said of an answer that has ended; of a failure, which is an alert, only behind a panel. */
 function spoken(/** @type {HTMLElement} */ answer) {
   const parts = (/** @type {string} */ kind) => Array.from(answer.querySelectorAll(kind), (/** @type {any} */ one) => one.innerText);
   let text = answer.dataset.status === "done" ? parts(".text, .pictures-count").join("\n") : "";
@@ -206,42 +205,42 @@ function spoken(/** @type {HTMLElement} */ answer) {
 
 async function remind() {
   if (!document.hidden) return say(words.still);
-  // A hidden tab lets go of its stream, and only asks whether the answer is complete.
+  // A hidden tab has let go of its stream.
   const url = composer.action.replace(/ask$/, `answers/${answering.slice(7)}/markdown`);
   const complete = await fetch(url, { method: "HEAD" }).then(({ status }) => status === 200, () => false);
   if (complete && document.hidden) document.title = `● ${title}`;
 }
-document.addEventListener("visibilitychange", () => (document.title = answering ? `… ${title}` : title));
-document.addEventListener("htmx:after:swap", watch);
+on("visibilitychange", () => (document.title = answering ? `… ${title}` : title));
+on("htmx:after:swap", watch);
 watch();
 
 // --- Keys, beside those of keys.js ---
 
-document.addEventListener("keydown", (event) => {
-  const { key, ctrlKey, target } = /** @type {any} */ (event);
-  const open = document.querySelector("dialog[open], :popover-open, header details[open]"); // It has Esc for itself.
+on("keydown", (event) => {
+  const { key, ctrlKey, target } = event;
+  const open = document.querySelector("dialog[open], :popover-open, header details[open]");
   if (open || composing(event) || event.altKey || event.metaKey) return;
   const bare = !ctrlKey && !target.matches("input, textarea, select, audio") && localStorage.getItem("single-keys") !== "off";
   if (key === "Escape") {
     const edited = target.closest(".turn form")?.querySelector(".cancel");
     if (!/asking|recording|sending/.test(dictation?.dataset.state)) (edited ?? byId("stop"))?.click();
   } else if (key === "ArrowUp" && target === question && !question.value) {
-    Array.from(document.querySelectorAll(".turn .edit"), (/** @type {any} */ one) => one).at(-1)?.click();
+    byId("conversation").querySelector(".turn:last-of-type .edit")?.click();
   } else if ((key === "/" && ctrlKey) || (key === "?" && bare)) {
     event.preventDefault();
-    document.querySelector(/** @type {"button"} */ (".opens-keys"))?.click();
+    byId("keys-button").click();
   }
 });
 
 // --- A lost connection ---
 
-document.addEventListener("htmx:sse:error", (/** @type {any} */ event) => {
-  if (!event.target.matches?.(".following")) return; // It is gone from the page; the event is the document's then.
+on("htmx:sse:error", (event) => {
+  if (!event.target.matches?.(".following")) return;
   event.target.dataset.followed ??= event.target.textContent;
   event.target.textContent = event.target.dataset.lost;
 });
-// The extension connects again only where it was connected once; a first connection that fails is begun anew.
-document.addEventListener("htmx:error", (/** @type {any} */ event) => {
+// A first connection that fails is begun anew; later ones are the extension's.
+on("htmx:error", (event) => {
   if (!event.target.matches?.(".following")) return;
   const fresh = event.target.cloneNode(true);
   fresh.dataset.followed ??= fresh.textContent;
@@ -249,14 +248,14 @@ document.addEventListener("htmx:error", (/** @type {any} */ event) => {
   event.target.replaceWith(fresh);
   setTimeout(() => htmx.process(fresh), 500);
 });
-document.addEventListener("htmx:sse:after:connection", (/** @type {any} */ event) => {
+on("htmx:sse:after:connection", (event) => {
   if (!event.target.dataset?.followed) return;
   event.target.textContent = event.target.dataset.followed;
   notice.replaceChildren();
 });
 
 // Something on the way may hold the stream back. Then _polling.html asks, and nothing else must bring the same text.
-document.addEventListener("htmx:before:request", (/** @type {any} */ event) => {
+on("htmx:before:request", (event) => {
   const stream = event.target.matches?.(".polling") && event.target.previousElementSibling;
   if (!stream || !stream.hasAttribute("hx-sse:connect")) return;
   htmx.trigger(stream, "htmx:abort");
@@ -281,7 +280,7 @@ const reload = () =>
 tabs.addEventListener("message", reload);
 addEventListener("pageshow", (event) => event.persisted && reload());
 
-// An answer that cannot be followed any more (cleared in another browser, say) is shown as it is now.
+// An answer that is gone (cleared in another browser, say) is shown as it is now.
 for (const name of ["htmx:sse:error", "htmx:response:error"]) {
   document.addEventListener(name, (/** @type {any} */ event) => {
     const status = event.detail.status ?? event.detail.ctx?.response.status;
@@ -291,7 +290,7 @@ for (const name of ["htmx:sse:error", "htmx:response:error"]) {
 
 // --- Older turns: they come in above what is read, and it stays where it is ---
 
-document.addEventListener("htmx:before:swap", ({ detail }) => {
+on("htmx:before:swap", ({ detail }) => {
   const read = detail.ctx.sourceElement?.matches?.("#older a") && first();
   if (!read) return;
   const { style } = document.documentElement;
@@ -308,15 +307,17 @@ document.addEventListener("htmx:before:swap", ({ detail }) => {
 // --- Scrolling: the page follows the answer only while the reader is at its end ---
 
 /** @type {HTMLButtonElement} */ const jump = byId("to-end");
-let following = !byId(location.hash.slice(1))?.matches(".turn"); // Not by `:target`, which may come later.
+let following = !byId(location.hash.slice(1))?.matches(".turn, .answer"); // Not by `:target`, which may come later.
 let held = false; // by a finger, or by the mouse that selects
 let lastY = 0;
 let lastAway = 0;
 const away = () => document.documentElement.scrollHeight - innerHeight - scrollY;
-const end = () => scrollTo({ top: document.documentElement.scrollHeight });
 
 function settle() {
-  if (following && !held) end();
+  if (following && !held) {
+    scrollTo({ top: document.documentElement.scrollHeight });
+    lastY = scrollY; // Its event may come after a reader's.
+  }
   const now = away();
   if (now < 8) jump.classList.remove("news");
   else if (now > lastAway + 8 && scrollY === lastY && answering) jump.classList.add("news");
@@ -325,16 +326,16 @@ function settle() {
 }
 
 addEventListener("scroll", () => {
-  // Only a reader scrolls up, by whatever means; but where text was taken away, the end comes up.
+  // Only a reader scrolls up, by whatever means; or the end came up, where text went.
   if (scrollY < lastY) following = away() < 2;
   else if (away() < 8) following = true;
   lastY = scrollY;
   lastAway = away();
   settle();
 }, { passive: true });
-// At once, before the first step of a smooth movement that following would undo.
+// At once: following would undo the first step of a smooth movement.
 addEventListener("wheel", (event) => event.deltaY < 0 && scrollY > 0 && (following = false), { passive: true });
-document.addEventListener("keydown", (event) => {
+on("keydown", (event) => {
   if (/^(PageUp|Home|ArrowUp)$/.test(event.key) && scrollY > 0) following = false;
 });
 for (const name of ["pointerdown", "touchmove"]) document.querySelector("main")?.addEventListener(name, () => (held = true), { passive: true });
@@ -354,7 +355,7 @@ new ResizeObserver(settle).observe(document.body);
 const dictation = byId("dictation");
 if (dictation) {
   dictation.hidden = false;
-  // On an insecure origin, plain http beyond this machine, browsers give no microphone; a file can be sent from there, too.
+  // Over plain http browsers give no microphone; a file can be sent all the same.
   byId("microphone").hidden = !navigator.mediaDevices?.getUserMedia || !("MediaRecorder" in window);
 }
 const ready = new Set();
@@ -362,7 +363,7 @@ for (const name of ["pointerdown", "focusin", "click", "change"]) document.addEv
   const script = target.closest?.("button.copy") ? words.copying : target.closest?.("[data-script]")?.dataset.script;
   if (!script || ready.has(script)) return;
   await import(script).then(() => ready.add(script), unreachable);
-  // What was clicked or chosen before it came.
+  // What was done before it came.
   if (ready.has(script) && type === "click") target.closest("button")?.click();
   if (ready.has(script) && type === "change") target.dispatchEvent(new Event(type));
 }, true);
