@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.conversation import Answer, Conversation, Turn
-from webapp.tokens import Counts, added, calibration, counted, estimate, estimate_messages, estimated_usage, total_of
+from webapp.tokens import Counts, added, calibration, counted, estimate, estimate_messages, estimated_usage, of_answer
 
 from .conftest import ROOT
 
@@ -104,6 +104,10 @@ def test_no_usage_is_too_strange(usage):
 
 def answered(text="Yes.", **more):
     return Answer(status="done", text=text, **more)
+
+
+def total_of(talk):
+    return added(of_answer(answer) for turn in talk.every_turn() for answer in turn.answers)
 
 
 def test_a_total_is_what_all_answers_spent_the_earlier_ones_too():

@@ -13,7 +13,7 @@ from .budget import Budget
 from .conversation import Answer, Conversation, Message
 from .prices import Prices
 from .sending import Sending, before_sending
-from .tokens import Counts, of_answer, total_of
+from .tokens import Counts, added, of_answer
 
 blueprint = Blueprint("meter", __name__)
 
@@ -79,17 +79,20 @@ def system_prompt_of(conversation: Conversation) -> str:
 
 def cost_of(answer: Answer) -> Decimal | None:
     """Return what an answer cost; None where the price list does not say."""
-    return meter().prices.cost(answer.model, of_answer(answer), len(answer.pictures))
+    return _cost(answer, of_answer(answer))
+
+
+def _cost(answer: Answer, counts: Counts) -> Decimal | None:
+    return meter().prices.cost(answer.model, counts, len(answer.pictures))
 
 
 def totals_of(conversation: Conversation) -> Totals:
-    answers = [answer for turn in conversation.every_turn() for answer in turn.answers if _has_spent(answer)]
-    costs = [cost for answer in answers if (cost := cost_of(answer)) is not None]
-    return Totals(total_of(conversation), sum(costs, Decimal()) if costs else None, len(answers) - len(costs))
-
-
-def _has_spent(answer: Answer) -> bool:
-    return of_answer(answer) != Counts() or bool(answer.pictures)
+    """Return what all answers of a conversation have spent, those of other versions too."""
+    answers = [(answer, of_answer(answer)) for turn in conversation.every_turn() for answer in turn.answers]
+    spent = [(answer, counts) for answer, counts in answers if counts != Counts() or answer.pictures]
+    known = [cost for answer, counts in spent if (cost := _cost(answer, counts)) is not None]
+    cost = sum(known, Decimal()) if known else None
+    return Totals(added(counts for _, counts in spent), cost, len(spent) - len(known))
 
 
 def _counted(conversation: Conversation, question: str, single: bool) -> Sending:

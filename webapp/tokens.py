@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from .conversation import Answer, Conversation, Message
+from .conversation import Answer, Message
 
 MOST = 10**12  # Whatever claims more tokens than that is no count.
 MESSAGE = 5  # tokens that a chat template puts around each message; from 3 to 5 in the common ones
@@ -58,12 +58,9 @@ def counted(usage: Any, estimated: bool = False) -> Counts:
 
 def of_answer(answer: Answer) -> Counts:
     """Return the tokens of an answer, with those of the runs that it continues."""
+    if not answer.usage_before:
+        return counted(answer.usage, answer.usage_estimated)
     return added(counted(usage, answer.usage_estimated) for usage in (*answer.usage_before, answer.usage))
-
-
-def total_of(conversation: Conversation) -> Counts:
-    """Return what all answers of a conversation have spent, those of other versions too; `estimated` if any part is."""
-    return added(of_answer(answer) for turn in conversation.every_turn() for answer in turn.answers)
 
 
 def added(parts: Iterable[Counts]) -> Counts:
