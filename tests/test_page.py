@@ -104,7 +104,7 @@ def test_the_models_html_stays_text(page, openai):
     nasty = '<img src=x onerror="document.title=1"><hx-partial hx-target="body">x</hx-partial></template>&lt;'
     openai.enqueue(Reply.text(*nasty, delay=0.005))
     ask(page, nasty)
-    assert answer(page, "done") == nasty
+    assert answer(page, "done") == nasty.replace("&lt;", "<"), "An entity is Markdown, a tag is none."
     assert page.locator(".question").inner_text() == nasty
     assert page.title() == "Parley"
 
@@ -347,7 +347,7 @@ def test_the_page_stays_at_its_end_while_the_reader_is_there_and_only_then(page,
     def distance():
         return page.evaluate("document.documentElement.scrollHeight - innerHeight - scrollY")
 
-    openai.enqueue(Reply.text(*["line\n"] * 300, delay=0.005))
+    openai.enqueue(Reply.text(*["line\n\n"] * 300, delay=0.005))
     ask(page, "One?")
     wait_until(lambda: page.evaluate("scrollY") > 500)
     # Between a piece of text and the frame that shows it, the end is further down.
