@@ -160,7 +160,7 @@ def test_an_answer_without_a_record_says_so(answered):
 def test_a_running_answer_says_so_and_shows_its_request(answered, openai):
     openai.enqueue(Reply([event(chunk("Well, ")), SILENCE]))
     answered.ask("Two?")
-    answered.answer_id = wait_until(lambda: "Well, " in answered.page() and answer_id(answered))
+    answered.answer_id = wait_until(lambda: "Well," in answered.page() and answer_id(answered))
     answered.record(exchange())
     page = panel(answered)
     assert "still being written" in words(page) and "It has not come yet." in words(page)

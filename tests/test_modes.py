@@ -531,7 +531,7 @@ def test_images_asked_for_again_keep_the_earlier_ones(drawing):
     drawing.post(f"turns/{drawing.turn_id()}/answer", answer="1")
     first = re.findall(r'<img src="([^"]+)"', drawing.page())
     assert len(set(first + second)) == 2
-    assert all(drawing.client.get(url).status_code == 200 for url in first + second)
+    assert all(drawing.client.get(url, buffered=True).status_code == 200 for url in first + second)
 
 
 # --- What it costs ---

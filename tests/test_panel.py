@@ -17,7 +17,8 @@ class Fields(HTMLParser):
     def __init__(self, page):
         super().__init__()
         self.values, self.attributes, self._area, self._select = {}, {}, None, None
-        self.feed(page)
+        form = re.search('<form[^>]* id="parameters".*?</form>', page, re.DOTALL)
+        self.feed(form[0] if form else page)
 
     def handle_starttag(self, tag, found):
         found = dict(found)

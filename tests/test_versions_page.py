@@ -52,9 +52,9 @@ def test_cancel_brings_the_question_back_and_the_focus(page):
     page.locator(".cancel").click()
     expect(page.locator(".question")).to_have_text("One?")
     expect(page.locator(".edit")).to_be_focused()
-    # What was typed is a draft, and a draft is kept.
+    # Who cancels gives up what was typed.
     page.locator(".edit").click()
-    expect(page.locator(".edit-form textarea")).to_have_value("Something else")
+    expect(page.locator(".edit-form textarea")).to_have_value("One?")
     page.locator(".edit-form textarea").press("Escape")
     expect(page.locator(".edit")).to_be_focused()
 

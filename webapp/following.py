@@ -31,12 +31,12 @@ def events(
     what asks for the rest.
     """
     texts = _Texts(before, answer_id, positions)
-    if answers.runs(answer_id) and not polled:
+    if not texts.ended and not polled and answers.runs(answer_id):
         # At once, even where the model is silent: it tells the page that nothing on the way holds events back.
         yield _event(f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="delete"></hx-partial>', texts.positions)
     if html := texts.anew(all_of_them=again):
         yield _event(html, texts.positions)
-    for came in answers.follow(answer_id, positions, texts.wait, once=polled):
+    for came in () if texts.ended else answers.follow(answer_id, positions, texts.wait, once=polled):
         html = texts.take(came)
         if html:
             yield _event(html, texts.positions)
@@ -69,7 +69,7 @@ class _Texts:
         self.id = answer_id
         self.mode = conversation.mode
         # What was settled before anybody followed it here is sent whole: the page may be older than the server.
-        self._ended = answer.status != "pending"
+        self.ended = answer.status != "pending"
         self._texts: dict[int, Unfolding | Unrendered] = {}
         self._misplaced: list[int] = []
         for channel, text in texts_of(answer).items():
@@ -84,7 +84,7 @@ class _Texts:
 
     def anew(self, *, all_of_them: bool) -> str:
         """Return the HTML that replaces texts: all, or those of which the page claims to show more than there is."""
-        channels = [] if self._ended else list(self._texts) if all_of_them else self._misplaced
+        channels = [] if self.ended else list(self._texts) if all_of_them else self._misplaced
         return "".join(_piece(self._texts[channel].name, self._texts[channel].anew()) for channel in channels)
 
     def wait(self) -> bool:
@@ -101,7 +101,7 @@ class _Texts:
         """Return the HTML that is missing to an answer's whole texts."""
         texts = [(self._text(channel), text) for channel, text in texts_of(answer).items()]
         return "".join(
-            _pieces(shown.name, shown.finish(text, anew=self._ended, broken_off=answer.can_continue))
+            _pieces(shown.name, shown.finish(text, anew=self.ended, broken_off=answer.can_continue))
             for shown, text in texts
             if text or shown.shown
         )
