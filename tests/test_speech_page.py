@@ -271,7 +271,7 @@ def test_without_a_script_both_can_be_done(visit, server, openai):
     page.get_by_role("button", name="Read aloud").click()
     expect(page.locator("audio")).to_be_visible()
     page.get_by_role("link", name="Back to the conversation").click()
-    assert "#answer-" in page.url
+    assert "#turn-" in page.url
     visit.problems.clear()  # the refusal's status
 
 

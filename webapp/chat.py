@@ -74,7 +74,9 @@ def turn_url(conversation: Conversation, turn: Turn) -> str:
 
 def excerpt_of(conversation: Conversation, changed: Turn | None = None) -> Excerpt:
     """Return the turns that a page shows: the last ones, from `turns` on if it asks for more, and a changed one."""
-    asked = (request.values.get("turns", ""), request.args.get("from", ""), changed.id if changed else "")
+    # Not of a recording's form, which may be too large to be read at all.
+    sent = request.args if request.mimetype == "multipart/form-data" else request.values
+    asked = (sent.get("turns", ""), request.args.get("from", ""), changed.id if changed else "")
     return excerpt.end_of(conversation, *asked)
 
 
