@@ -32,7 +32,8 @@ document.addEventListener("keydown", (event) => {
 }, true);
 
 // A draft outlives a reload, in this tab, until the server has taken it. An edited question has its own.
-const draftOf = (/** @type {HTMLTextAreaElement} */ field) => `draft ${field.form?.action}`;
+// By the page and not the conversation: where that is gone, what was typed is not.
+const draftOf = (/** @type {HTMLTextAreaElement} */ field) => `draft ${field === question ? location.pathname : field.form?.action}`;
 function keepDraft(/** @type {HTMLTextAreaElement} */ field) {
   if (field.value) sessionStorage.setItem(draftOf(field), field.value);
   else sessionStorage.removeItem(draftOf(field));

@@ -132,9 +132,11 @@ def test_one_at_a_time_is_counted_and_long_texts_are_not(chat, app, monkeypatch)
 
     monkeypatch.setattr(app.extensions["backend"], "count_tokens", count)
     question = "one two three four"
-    assert words(chat.post("estimate", question=question).text) == "about 2,046 tokens: 2,028 of history + 18 of yours"
+    told = words(chat.post("estimate", question=question).text)
+    assert told == "about 2,046 tokens: 2,028 of the system prompt + 18 of yours"
     with app.extensions["meter"].counting:
-        assert words(chat.post("estimate", question=question).text) == "about 23 tokens: 14 of history + 9 of yours"
+        told = words(chat.post("estimate", question=question).text)
+        assert told == "about 23 tokens: 14 of the system prompt + 9 of yours"
     assert len(asked) == 2
     assert "of yours" in chat.post("estimate", question="long " * 15_000).text
     assert len(asked) == 2

@@ -155,6 +155,17 @@ def test_each_conversation_has_its_draft(page, live):
     expect(page.locator("#question")).to_have_value("For the chat")
 
 
+def test_a_draft_outlives_the_conversation_that_it_was_written_for(visit, page):
+    page.locator("#question").fill("Not lost")
+    page.context.clear_cookies()
+    with page.expect_console_message():
+        page.locator("#send").click()
+    expect(page.locator("#notice")).to_contain_text("Reload the page")
+    page.reload()
+    expect(page.locator("#question")).to_have_value("Not lost")
+    visit.problems.clear()
+
+
 def test_an_edited_question_is_kept_until_it_is_taken_or_given_up(visit, page, live, openai):
     ask(page, "As it was")
     answered(page)
