@@ -399,6 +399,7 @@ def test_a_link_opens_beside_the_chat_and_tells_nothing():
         ("[x](https://bank.com@evil.com)", "evil.com"),
         ("https://bank.com@evil.com", "evil.com"),
         ("[а.com](https://а.com)", "xn--80a.com"),
+        ("https://faß.de", "xn--fa-hia.de"),
         ("[\u202emoc.live](https://evil.com)", "evil.com"),
         ("[mail](mailto:a@b.c)", "a@b.c"),
         ("![](https://a.b/c.png)", "a.b"),
@@ -407,6 +408,13 @@ def test_a_link_opens_beside_the_chat_and_tells_nothing():
 )
 def test_a_link_shows_where_it_goes(text, host):
     assert re.findall(r'<bdi class="link-host">\((.*?)\)</bdi>', html(text)) == [host]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://evil.com\\\\@bank.com/", "https://bank.com%5C\\\\@evil.com", "https:\\\\evil.com"]
+)
+def test_a_backslash_which_browsers_take_for_a_slash_is_in_no_address(url):
+    assert "href" not in html(f"[your bank]({url})")
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,11 @@ def test_the_forwarded_host_has_to_be_allowed(client_of):
     assert client_of(**NAMED).get("/", headers=headers).status_code == 403
 
 
+def test_a_name_that_is_not_ours_stays_so_whatever_its_page_says_was_forwarded(client_of):
+    headers = {"Host": "evil.example:8000", "X-Forwarded-Host": "localhost"}
+    assert client_of(**NAMED).get("/", headers=headers).status_code == 403
+
+
 @pytest.mark.parametrize("taken_off", [True, False], ids=["taken off", "left on"])
 @pytest.mark.parametrize("by", ["setting", "header"])
 def test_every_address_of_a_page_is_below_its_sub_path(client_of, by, taken_off):

@@ -95,8 +95,17 @@ def test_somebody_elses_conversation_is_unknown_like_one_that_never_was(conversa
             conversations.load(conversation_id, owner)
 
 
-def test_a_conversation_that_is_no_conversation_is_set_aside(conversations, records):
-    records.set("conversation:x", {"turns": 5})
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"turns": 5},
+        {"owner": "me", "id": "x", "turns": [{"question": "?", "answers": []}]},
+        {"owner": "me", "id": "x", "turns": [{"question": "?", "answers": [{}], "shown": 5}]},
+        {"owner": "me", "id": "x", "set_aside": {"y": [{"question": "?", "answers": [{}], "shown": -2}]}},
+    ],
+)
+def test_a_conversation_that_is_no_conversation_is_set_aside(conversations, records, record):
+    records.set("conversation:x", record)
     with pytest.raises(Unknown):
         conversations.load("x", "me")
     assert files(records)[0].endswith(".damaged")
@@ -115,7 +124,7 @@ def test_changes_at_once_are_all_kept(conversations):
 
     def append(number):
         with conversations.editing(talk.id, "me") as edited:
-            edited.turns.append(Turn(str(number)))
+            edited.turns.append(Turn(str(number), answers=[Answer(status="done")]))
 
     threads = [threading.Thread(target=append, args=(number,)) for number in range(30)]
     for thread in threads:

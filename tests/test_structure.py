@@ -41,7 +41,7 @@ ALLOWED = {
     "highlighting": set(),
     "links": set(),
     "han": set(),
-    "security": {"config"},
+    "security": {"proxy", "config"},
     "tokens": {"conversation"},
     "sending": {"conversation", "tokens"},
     "prices": {"tokens"},
@@ -118,7 +118,7 @@ ALLOWED = {
     "notebook": {"config", "conversation", "export", "python_text"},
     "candidate": {"question", "conversation"},
     "foreign": {"candidate", "conversation"},
-    "exported": {"candidate", "conversation", "export"},
+    "exported": {"reply", "candidate", "conversation", "export"},
     "importing": {"candidate", "exported", "foreign"},
     "choices": {"candidate", "conversation", "files"},
     "transfer": {

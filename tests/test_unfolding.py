@@ -1,6 +1,7 @@
 """A text that streams in: what the page shows at every length, and what is sent for it."""
 
 import re
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -287,6 +288,18 @@ def test_a_definition_at_the_end_changes_what_came_before_it():
     *_, (page, text) = unfold(source)
     page.apply(text.finish(source))
     assert page.html == render(source, "t")
+
+
+def test_what_is_begun_anew_in_the_middle_goes_on_from_there():
+    source = '$"\n\n![。\n> !<div>\n1\\)](「\n  \\('
+    for seed in range(200):
+        pieces, rest = [], source
+        while rest:
+            cut = Random(f"{seed} {len(rest)}").choice((1, 2, 3, 5, 9))
+            pieces, rest = [*pieces, rest[:cut]], rest[cut:]
+        *_, (page, text) = unfold(pieces)
+        page.apply(text.finish(source))
+        assert page.html == render(source, "t"), pieces
 
 
 def test_what_is_broken_off_stays_as_it_was_shown():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from webapp.candidate import BadImport, add
-from webapp.conversation import Answer, Busy, Conversation, Turn, Unknown
+from webapp.conversation import Answer, Busy, Conversation, Refused, Turn, Unknown
 from webapp.export import Sending, messages, to_json
 from webapp.importing import read
 
@@ -100,7 +100,9 @@ def test_a_version_that_is_no_longer_shown_stands_for_the_one_that_is():
 def test_the_id_of_a_hidden_turn_is_not_given_away_again():
     conversation = talk("A", "B")
     edited(conversation, "a", "A2", "a2")
-    assert conversation.ask("B", "b").id != "b"
+    with pytest.raises(Refused, match="another version"):
+        conversation.ask("B", "b")
+    assert conversation.ask("C", "b").id != "b"
 
 
 def test_an_edit_of_a_single_question_stays_one():

@@ -122,7 +122,12 @@ class Conversation(Struct, omit_defaults=True):
         return turn
 
     def _made(self, question: str, turn_id: str) -> Turn | None:
-        return next((turn for turn in self.turns if turn.id == turn_id and turn.question == question), None)
+        for turn in self.every_turn():
+            if turn.id == turn_id and turn.question == question:
+                if turn not in self.turns:
+                    raise Refused(say("That question was asked already; it stands in another version."))
+                return turn
+        return None
 
     def _unused(self, turn_id: str) -> str:
         """Return the id that a form gives its turn, or a new one where that is none or another turn's."""
@@ -151,6 +156,8 @@ class Conversation(Struct, omit_defaults=True):
             raise Unknown(say("There is no such version of that question."))
         other = turn.versions[number - 1]
         if other != turn.id:
+            if other not in self.set_aside:
+                raise Unknown(say("That version is not there any more."))
             self._put(turn, self.set_aside.pop(other))
         return self.turn(other)
 

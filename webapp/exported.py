@@ -11,6 +11,7 @@ from msgspec import Struct
 from .candidate import LATEST, NO_TEXT, BadImport, Candidate, cleaned, mapping, moment, one_line, sequence
 from .conversation import Answer, Mode, Picture, Turn, new_id
 from .export import FORMAT
+from .reply import MOST_CHOICES
 from .wording import say
 
 
@@ -93,6 +94,8 @@ def _mend(turn: Turn, skipped: Counter[str]) -> None:
     turn.answers = turn.answers or [Answer(status="stopped")]
     turn.shown = turn.shown if -1 <= turn.shown < len(turn.answers) else -1
     for answer in turn.answers:
+        answer.choices, answer.continues = answer.choices[:MOST_CHOICES], []
+        answer.usage_before = [_usage(usage) for usage in answer.usage_before]
         if answer.status == "pending":
             answer.status = "interrupted"  # Nothing runs here that would end it.
         answer.started = moment(answer.started) or Answer().started

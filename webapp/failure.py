@@ -23,7 +23,10 @@ class Failure(Struct, omit_defaults=True):
 
     @property
     def sentence(self) -> str:
-        return say(self.said, **self.values) if self.said else self.message
+        try:
+            return say(self.said, **self.values) if self.said else self.message
+        except (LookupError, TypeError, ValueError, AttributeError):
+            return self.message  # The record is not as we wrote it.
 
 
 def failure_of(error: Exception, kind: str, status: int | None = None, retry_after: float | None = None) -> Failure:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from html import escape
 from urllib.parse import urlsplit
 
+import idna
+
 # Chinese, Japanese, Korean and their punctuation follow an address without a space, and are no part of it.
 WIDE = "\u1100-\u11ff\u2018-\u201f\u2026\u2e80-\ua4cf\uac00-\ud7ff"
 WIDE += "\uf900-\ufaff\ufe10-\ufe6f\uff00-\uffef\U0001f000-\U0003ffff"
@@ -15,7 +17,8 @@ ADDRESS = re.compile(
     re.IGNORECASE,
 )
 TURNS_TEXT = re.compile(f"[{UNSEEN}]")
-CONTROL = re.compile(r"[\0-\x20\x7f]")
+# A browser takes a backslash for a slash: the host would be another than the one that is shown.
+REFUSED = re.compile(r"[\0-\x20\x7f\\]")
 ENTITY_END = re.compile(r"&[A-Za-z0-9]+;$")
 ATTRIBUTES = 'target="_blank" rel="noopener noreferrer nofollow"'
 
@@ -23,7 +26,7 @@ ATTRIBUTES = 'target="_blank" rel="noopener noreferrer nofollow"'
 def safe(url: str) -> str | None:
     """Return an address that may be followed, or None."""
     url = TURNS_TEXT.sub("", url.strip())
-    if CONTROL.search(url):
+    if REFUSED.search(url):
         return None
     try:
         parts = urlsplit(url)
@@ -49,9 +52,9 @@ def whereto(url: str, text: str) -> str:
         target = shown = parts.hostname or ""
         if not shown.isascii():
             try:
-                shown = shown.encode("idna").decode()  # Letters of one script can look like another's.
+                shown = idna.encode(shown, uts46=True).decode()  # Letters of one script can look like another's.
             except UnicodeError:
-                pass
+                shown = shown.encode("unicode_escape").decode()
     told = re.sub(r"^(https?://|mailto:)?(www\.)?", "", TURNS_TEXT.sub("", text).strip().lower())
     begins = told.startswith(target.removeprefix("www.")) and told[len(target.removeprefix("www.")) :][:1] in (
         "",

@@ -11,6 +11,8 @@ from .config import Network, base_path
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+ASKED = "parley.asked_host"  # What a proxy itself asked for, where it says that it was asked for another name.
+
 
 def init_app(app: Flask) -> None:
     app.wsgi_app = Place(  # type: ignore[method-assign]
@@ -69,7 +71,7 @@ class Place:
         if (scheme := _last(environ, "PROTO")) in ("http", "https"):
             environ["wsgi.url_scheme"] = scheme
         if host := _last(environ, "HOST"):
-            environ["HTTP_HOST"] = host
+            environ[ASKED], environ["HTTP_HOST"] = environ.get("HTTP_HOST", ""), host
 
 
 def _values(environ: "WSGIEnvironment", name: str) -> list[str]:

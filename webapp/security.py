@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, current_app, request
 
 from .config import LOOPBACK
+from .proxy import ASKED
 from .wording import say
 
 POLICY = "; ".join(
@@ -54,8 +55,10 @@ def refuse_other_names() -> None:
     allowed = current_app.config["ALLOWED_HOSTS"]
     if allowed is None and current_app.config["HOST"] not in LOOPBACK:
         return
-    name = _name(request.host)
-    if name not in (*LOOPBACK, *(allowed or ())):
+    # Also behind a proxy on this machine: a page under another name could claim to be that proxy.
+    for host in (request.host, request.environ.get(ASKED, request.host)):
+        if (name := _name(host)) in (*LOOPBACK, *(allowed or ())):
+            continue
         abort(403, say("This server does not answer to the name {name!r}. ALLOWED_HOSTS can add it.", name=name))
 
 

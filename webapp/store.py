@@ -152,7 +152,12 @@ class Store:
         key = _key(conversation_id)
         record = self.records.get(key)
         try:
-            return None if record is None else msgspec.convert(record, Conversation)
+            conversation = None if record is None else msgspec.convert(record, Conversation)
+            if conversation and not all(
+                turn.answers and -1 <= turn.shown < len(turn.answers) for turn in conversation.every_turn()
+            ):
+                raise msgspec.ValidationError("a turn shows an answer that it does not have")
+            return conversation
         except msgspec.ValidationError as error:
             self.records.set_aside(key, error)
             return None

@@ -89,6 +89,10 @@ class Turn(Struct, omit_defaults=True):
     left_out: bool = False
 
     @property
+    def has_answer(self) -> bool:
+        return bool(self.answers) and -1 <= self.shown < len(self.answers)
+
+    @property
     def answer(self) -> Answer:
         return self.answers[self.shown]
 

@@ -42,11 +42,15 @@ class Unfolding:
 
     def __init__(self, name: str, text: str = "", gettext: Gettext = str):
         self.name = name
+        self._gettext = gettext
+        self._begin(text)
+
+    def _begin(self, text: str) -> None:
+        """Render a text as if it had come at once."""
         self.shown = len(text)
         self._text = text
-        self._gettext = gettext
         self._edge: tuple[int, int] | None = None  # where the next word goes
-        parsed = blocks(text, name, gettext=gettext) if text else []
+        parsed = blocks(text, self.name, gettext=self._gettext) if text else []
         final = _final(parsed, text, len(text))
         self._final = [block.html for block in parsed[:final]]
         self._since = parsed[final].start if final else 0  # where the open part begins
@@ -81,7 +85,8 @@ class Unfolding:
         before, self.shown = self._open, len(self._text)
         changes = growth(before, self._render())
         if changes is None:
-            return [Unfolding(self.name, self._text, self._gettext).anew()]
+            self._begin(self._text)  # What follows is to fit what the page then has.
+            return [self.anew()]
         return changes
 
     def finish(self, text: str, *, anew: bool = False, broken_off: bool = False) -> list[Change]:
