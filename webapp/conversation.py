@@ -16,14 +16,11 @@ from msgspec import Struct, field
 from .failure import Failure
 from .turn import ID, Answer, Picture, Status, Turn, new_id
 
-# Who deals with conversations finds here what they are made of, too.
-# fmt: off
-__all__ = [
-    "CONTINUE_PROMPT", "FORMAT_VERSION", "ID", "Answer", "Busy", "Conversation", "Failure", "Message", "Mode",
-    "Picture", "Refused", "Status", "Turn", "Unknown", "new_id",
-]
-# fmt: on
 from .wording import say
+
+# Who deals with conversations finds here what they are made of, too.
+__all__ = ["ID", "Answer", "Busy", "Conversation", "Failure", "Message", "Mode", "Picture", "Refused", "Status", "Turn"]
+__all__ += ["CONTINUE_PROMPT", "FORMAT_VERSION", "Unknown", "new_id"]
 
 FORMAT_VERSION = 3
 

@@ -43,21 +43,31 @@ def events(
         elif not came:
             yield ": heartbeat\n\n"
     if polled and answers.runs(answer_id):
-        html, after = texts.take([]), _written(texts.positions)
-        rest = render_template("_polling.html", conversation=before, id=answer_id, after=after, every="1s")
-        partial = f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="outerHTML">{rest}</hx-partial>'
-        yield _event(html + partial, texts.positions)
-        return
+        yield _to_be_continued(before, answer_id, texts)
+    else:
+        yield from _end(answers, before, answer_id, texts)
+
+
+def _to_be_continued(conversation: Conversation, answer_id: str, texts: "_Texts") -> str:
+    """Return the event that ends a poll: what waited, and what asks for the rest."""
+    html, after = texts.take([]), _written(texts.positions)
+    rest = render_template("_polling.html", conversation=conversation, id=answer_id, after=after, every="1s")
+    partial = f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="outerHTML">{rest}</hx-partial>'
+    return _event(html + partial, texts.positions)
+
+
+def _end(answers: Answers, before: Conversation, answer_id: str, texts: "_Texts") -> Iterator[str]:
+    """Yield the events that end an answer: what is missing of its text, and what stands around it."""
     try:
         conversation = answers.live(answers.store.load(before.id, before.owner))
         turn = conversation.turn_of(answer_id)
     except Refused:
-        yield "event: end\ndata:\n\n"  # Cleared meanwhile; whoever cleared it has told the page.
-        return
-    if html := texts.finish(turn.answer):
-        yield _event(html, texts.positions)
-    frame = render_template("_settled.html", conversation=conversation, turn=turn)
-    yield _event(frame, texts.positions)
+        pass  # Cleared meanwhile; whoever cleared it has told the page.
+    else:
+        if html := texts.finish(turn.answer):
+            yield _event(html, texts.positions)
+        frame = render_template("_settled.html", conversation=conversation, turn=turn)
+        yield _event(frame, texts.positions)
     yield "event: end\ndata:\n\n"
 
 

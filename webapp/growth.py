@@ -1,8 +1,8 @@
 """What makes one HTML of another that it mostly continues: as few and as small changes of the page as there are.
 
-Text that streams in changes its HTML at the right edge: in the last
-block, in the last element of that, and so on down. So an element is addressed by its depth there, and what is added
-is cut into a piece for each depth; only where the HTML does not go on as it began is an element replaced.
+Text that streams in changes its HTML at the right edge: in the last block, in the last element of that, and so on
+down. So an element is addressed by its depth there, and what is added is cut into a piece for each depth; only where
+the HTML does not go on as it began is an element replaced.
 """
 
 import re
