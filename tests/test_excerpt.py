@@ -213,3 +213,19 @@ def test_another_tab_shows_as_far_back_as_it_did(visit, live, long_page):
 def test_an_anchor_is_found_however_old_its_turn_is(visit, live, long_page):
     page = visit(f"{live}/?turns=t980#turn-t980", context=long_page.context)
     expect(page.locator("#turn-t980")).to_be_in_viewport()
+
+
+@pytest.mark.browser
+def test_paper_says_that_older_turns_are_left_out_and_a_page_has_all_of_them(visit, live, fill):
+    page = visit(live)
+    fill(re.search(r"/conversations/([\w-]+)/ask", page.content()).group(1), MOST_TURNS + 5)
+    page.reload()
+    page.emulate_media(media="print")
+    expect(page.locator("#older a")).to_be_hidden()
+    expect(page.locator("#older .on-paper")).to_be_visible()
+    page.emulate_media(media="screen")
+    expect(page.locator("#older .on-paper")).to_be_hidden()
+    page.goto(page.url.rstrip("/") + page.locator("#menu .panel-link[href*=export]").get_attribute("href"))
+    page.locator(".downloads .whole").click()
+    expect(page.locator(".turn")).to_have_count(MOST_TURNS + 5)
+    expect(page.locator("#older")).to_be_hidden()
