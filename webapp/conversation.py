@@ -15,7 +15,6 @@ from msgspec import Struct, field
 
 from .failure import Failure
 from .turn import ID, Answer, Picture, Status, Turn, new_id
-
 from .wording import say
 
 # Who deals with conversations finds here what they are made of, too.
