@@ -8,12 +8,14 @@ is a stub that answers at once, so that everything measured is Parley's and the 
 
 import argparse
 import re
+from html import unescape
 from statistics import median
 from time import monotonic, sleep
 
 from playwright.sync_api import sync_playwright
 
 from tests import chromium
+from webapp.markdown import render
 
 from .harness import Parley, Stub, medians, show
 from .stub import Order
@@ -28,7 +30,7 @@ WATCH = """whole => {
   window.watched = new Promise(resolve => {
     const look = now => {
       const answer = [...document.querySelectorAll(".answer")].slice(before).at(-1);
-      const text = answer?.querySelector(".text").textContent;
+      const text = answer?.querySelector(".text").textContent.trim();
       if (text) times.first ??= now;
       if (text === whole) times.whole ??= now;
       if (answer && answer.dataset.status !== "pending") {
@@ -41,10 +43,15 @@ WATCH = """whole => {
 }"""
 
 
+def shown(order):
+    """Return the text of an answer as a reader sees it."""
+    return unescape(re.sub("<[^>]*>", "", render(order.text, "text"))).strip()
+
+
 def ask(page, order):
     """Ask as a person does; return milliseconds to the first text, to the whole and to its end, and the messages."""
     page.fill("textarea[name=question]", str(order))
-    page.evaluate(WATCH, order.text)
+    page.evaluate(WATCH, shown(order))
     page.keyboard.press("Enter")
     times = page.evaluate("watched")
     assert "whole" in times, "The page does not show the answer as it was sent."
