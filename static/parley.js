@@ -104,14 +104,18 @@ on("htmx:after:swap", (event) => {
   else if (!inTurn(event.detail.ctx.request) && !touch.matches) question.focus();
 });
 
+/** What takes the place of a button that changes a turn without a question. @type {Record<string, string>} */
+const successors = { keep: ".kept .choice-kept", "leave-out": ".take-back", "take-back": ".leave-out", answer: "", version: "" };
+const changed = (/** @type {any} */ request) =>
+  request?.action?.match(`turns/([^/]+)/(${Object.keys(successors).join("|")})`) ?? [];
+
 /** Tell whether a button changed a turn without a question, and keep the focus there. */
-function inTurn(/** @type {any} */ { action, submitter }) {
-  const turn = action?.match(/turns\/([^/]+)\/(keep|leave-out|take-back|answer|version)/)?.[1];
+function inTurn(/** @type {any} */ request) {
+  const [, turn, change] = changed(request);
   if (!turn) return false;
-  following = false; // It is looked at where it is.
   // A pager's buttons have ids; one that leads no further gives the focus to the other.
-  const id = submitter?.id;
-  const there = id ? `#${id}:enabled, #${id}:disabled ~ button, button:has(~ #${id}:disabled)` : `#turn-${turn} .outcome-actions :is(button, a)`;
+  const id = request.submitter?.id;
+  const there = id ? `#${id}:enabled, #${id}:disabled ~ button, button:has(~ #${id}:disabled)` : `#turn-${turn} ${successors[change]}`;
   /** @type {HTMLElement | null} */ (document.querySelector(there))?.focus({ preventScroll: true });
   return true;
 }
@@ -289,20 +293,28 @@ for (const name of ["htmx:sse:error", "htmx:response:error"]) {
   });
 }
 
-// --- Older turns: they come in above what is read, and it stays where it is ---
+// --- What is read stays where it is: where older turns come in above it, or a turn is changed ---
 
-on("htmx:before:swap", ({ detail }) => {
-  const read = detail.ctx.sourceElement?.matches?.("#older a") && first();
+on("htmx:before:swap", ({ detail: { ctx } }) => {
+  const [, turn, change] = changed(ctx.request);
+  if (turn) following = false;
+  // A turn's other version is another turn; its pager has the same id.
+  const read = change === "version" ? ctx.request.submitter?.form.id : turn ? `turn-${turn}` : ctx.sourceElement?.matches?.("#older a") && first()?.id;
   if (!read) return;
   const { style } = document.documentElement;
-  const top = read.getBoundingClientRect().top;
-  style.overflowAnchor = "none"; // Some browsers would do it as well, but not at the top, and Safari does not.
+  const top = byId(read)?.getBoundingClientRect().top;
+  style.overflowAnchor = "none"; // Some browsers would do it as well, but not at the top or for a new element, and Safari does not.
   // Before anything of it is painted, which htmx's own event after the swap is not.
-  new MutationObserver((_, observer) => {
+  const observer = new MutationObserver(() => {
+    scrollBy({ top: byId(read)?.getBoundingClientRect().top - top, behavior: "instant" });
+    lastY = scrollY;
+  });
+  observer.observe(/** @type {Element} */ (document.querySelector("main")), { childList: true, subtree: true });
+  // A refusal changes nothing there.
+  requestAnimationFrame(() => {
     observer.disconnect();
-    scrollBy({ top: read.getBoundingClientRect().top - top, behavior: "instant" });
-    requestAnimationFrame(() => (style.overflowAnchor = ""));
-  }).observe(/** @type {Element} */ (read.parentElement), { childList: true });
+    style.overflowAnchor = "";
+  });
 });
 
 // --- Scrolling: the page follows the answer only while the reader is at its end ---
