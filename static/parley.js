@@ -199,9 +199,17 @@ function watch() {
   } else if (answer) say(spoken(answer));
 }
 
+/** Return what stands in an element, without the titles of code: its language, and a button. Others use it, too. */
+function textOf(/** @type {HTMLElement} */ element) {
+  element.classList.add("untitled"); // Hidden, they keep their places, so that nothing moves.
+  const text = element.innerText;
+  element.classList.remove("untitled");
+  return text;
+}
+
 /** Return what is said of an answer that has ended; of a failure, which is an alert, only behind a panel. */
 function spoken(/** @type {HTMLElement} */ answer) {
-  const parts = (/** @type {string} */ kind) => Array.from(answer.querySelectorAll(kind), (/** @type {any} */ one) => one.innerText);
+  const parts = (/** @type {string} */ kind) => Array.from(/** @type {NodeListOf<HTMLElement>} */ (answer.querySelectorAll(kind)), textOf);
   let text = answer.dataset.status === "done" ? parts(".text, .pictures-count").join("\n") : "";
   const count = text.match(/\p{Script=Han}|[^\s\p{Script=Han}]+/gu)?.length;
   if (text.length > 1000) text = `${text.slice(0, 1000)}… ${words.long.replace("{n}", count)}`;
