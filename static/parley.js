@@ -40,7 +40,10 @@ function keepDraft(/** @type {HTMLTextAreaElement} */ field) {
 }
 question.value ||= sessionStorage.getItem(draftOf(question)) ?? "";
 on("focusin", ({ target }) => {
-  if (target !== question && target.dataset?.enter) target.value = sessionStorage.getItem(draftOf(target)) ?? target.value;
+  if (target === question || !target.dataset?.enter) return;
+  target.value = sessionStorage.getItem(draftOf(target)) ?? target.value;
+  if (target.autofocus) target.setSelectionRange(target.value.length, target.value.length);
+  target.autofocus = false; // Who comes back finds the caret where it was.
 });
 on("input", ({ target }) => target.dataset.enter && keepDraft(target));
 on("click", ({ target }) => {

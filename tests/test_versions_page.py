@@ -59,12 +59,19 @@ def test_cancel_brings_the_question_back_and_the_focus(page):
     expect(page.locator(".edit")).to_be_focused()
 
 
-def test_up_in_an_empty_box_edits_the_last_question(page):
+def test_up_in_an_empty_box_edits_the_last_question_from_its_end(page):
     ask(page, "One?")
     ask(page, "Two?")
     page.locator("#question").press("ArrowUp")
     expect(page.locator(".edit-form textarea")).to_have_value("Two?")
     expect(page.locator(".edit-form textarea")).to_be_focused()
+    page.keyboard.type("?")
+    expect(page.locator(".edit-form textarea")).to_have_value("Two??")
+    page.keyboard.press("Home")
+    page.locator("#question").focus()
+    page.locator(".edit-form textarea").focus()
+    page.keyboard.type("x")
+    expect(page.locator(".edit-form textarea")).to_have_value("xTwo??")
     page.locator(".edit-form textarea").fill("2?")
     page.keyboard.press("Enter")
     expect(page.locator(".question")).to_have_text(["One?", "2?"])
