@@ -337,6 +337,9 @@ let lastY = 0;
 let lastAway = 0;
 const away = () => document.documentElement.scrollHeight - innerHeight - scrollY;
 
+// In the middle of a conversation, an answer that is asked for again may be all in sight.
+const goesOnBelow = () => byId(answering)?.getBoundingClientRect().bottom > Math.min(innerHeight, composer.getBoundingClientRect().top);
+
 function settle() {
   if (following && !held) {
     scrollTo({ top: document.documentElement.scrollHeight });
@@ -344,7 +347,7 @@ function settle() {
   }
   const now = away();
   if (now < 8) jump.classList.remove("news");
-  else if (now > lastAway + 8 && scrollY === lastY && answering) jump.classList.add("news");
+  else if (now > lastAway + 8 && scrollY === lastY && goesOnBelow()) jump.classList.add("news");
   jump.hidden = now < 48 || !(now > innerHeight || jump.matches(".news"));
   lastAway = now;
 }
