@@ -285,15 +285,15 @@ on("htmx:before:request", (event) => {
 const tabs = new BroadcastChannel("parley");
 const tell = () => tabs.postMessage("changed");
 const first = () => document.querySelector(".turn");
-const reload = () =>
-  htmx.ajax("GET", `${location.pathname}?turns=${first()?.id.slice(5) ?? ""}`, {
+const reload = (/** @type {string | undefined} */ from = first()?.id) =>
+  htmx.ajax("GET", `${location.pathname}?turns=${from?.slice(5) ?? ""}`, {
     target: "#conversation",
     select: "#conversation",
     selectOOB: "#actions,#parameters-line,#totals,#estimate,#model",
     swap: "outerHTML",
   });
 
-tabs.addEventListener("message", reload);
+tabs.addEventListener("message", () => reload());
 addEventListener("pageshow", (event) => event.persisted && reload());
 
 // An answer that is gone (cleared in another browser, say) is shown as it is now.
@@ -376,6 +376,26 @@ jump.addEventListener("click", () => {
   if (!touch.matches) question.focus({ preventScroll: true });
 });
 new ResizeObserver(settle).observe(document.body);
+
+// A reader above the end finds the place again after a reload, and after a choice of language or theme, which is one.
+const placeKey = `place ${location.pathname}${location.search}`;
+const sinceBefore = JSON.parse(sessionStorage.getItem(placeKey) ?? "null");
+function goBack() {
+  const turn = byId(sinceBefore.id);
+  following &&= !turn;
+  if (turn) scrollBy({ top: turn.getBoundingClientRect().top - sinceBefore.top, behavior: "instant" });
+  return turn;
+}
+// Older turns had come in; they come in again.
+if (sinceBefore && !location.hash && !goBack()) addEventListener("load", () => reload(sinceBefore.id).then(goBack));
+sessionStorage.removeItem(placeKey); // Once: a place that has gone is not looked for again.
+addEventListener("pagehide", () => {
+  const turn = Array.from(document.querySelectorAll(".turn")).find((one) => one.getBoundingClientRect().bottom > 0);
+  if (turn && !following) sessionStorage.setItem(placeKey, JSON.stringify({ id: turn.id, top: turn.getBoundingClientRect().top }));
+});
+on("submit", ({ target }) => target.matches(".preferences") && sessionStorage.setItem("focus", "menu-button"));
+byId(sessionStorage.getItem("focus") ?? "")?.focus();
+sessionStorage.removeItem("focus");
 
 // --- Scripts that are fetched when they are first needed: dictation, copying ---
 
