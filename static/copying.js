@@ -49,11 +49,11 @@ async function markdown(/** @type {string} */ id) {
   return response.text();
 }
 
-/** Return what stands on the page, without the buttons in it. */
+/** Return what stands on the page, without the titles of code, a language and a button. */
 function shown(/** @type {HTMLElement} */ source) {
   const copy = /** @type {HTMLElement} */ (source.cloneNode(true));
-  copy.querySelectorAll("button").forEach((button) => button.remove());
-  return { "text/plain": source.innerText, "text/html": copy.innerHTML };
+  copy.querySelectorAll(".code-title, button").forEach((one) => one.remove());
+  return { "text/plain": /** @type {any} */ (window).textOf(source), "text/html": copy.innerHTML };
 }
 
 document.addEventListener("click", async (event) => {
@@ -69,7 +69,12 @@ document.addEventListener("click", async (event) => {
   if (answer) kinds = button.matches(".copy-shown") ? shown(source) : { "text/plain": markdown(answer.id.replace("answer-", "")) };
   const copied = await copy(kinds, source);
   button.dataset.label ??= button.textContent ?? "";
+  // As wide as before, so that its neighbours stay; its padding has room for the word, though not for the sentence.
+  if (copied) Object.assign(button.style, { width: `${button.getBoundingClientRect().width}px`, paddingInline: "0", whiteSpace: "nowrap" });
   button.textContent = (copied ? words.copied : words.notCopied) ?? "";
   document.dispatchEvent(new CustomEvent("parley:say", { detail: button.textContent }));
-  setTimeout(() => (button.textContent = button.dataset.label ?? ""), 2000);
+  setTimeout(() => {
+    button.textContent = button.dataset.label ?? "";
+    Object.assign(button.style, { width: "", paddingInline: "", whiteSpace: "" });
+  }, 2000);
 });

@@ -40,7 +40,10 @@ function keepDraft(/** @type {HTMLTextAreaElement} */ field) {
 }
 question.value ||= sessionStorage.getItem(draftOf(question)) ?? "";
 on("focusin", ({ target }) => {
-  if (target !== question && target.dataset?.enter) target.value = sessionStorage.getItem(draftOf(target)) ?? target.value;
+  if (target === question || !target.dataset?.enter) return;
+  target.value = sessionStorage.getItem(draftOf(target)) ?? target.value;
+  if (target.autofocus) target.setSelectionRange(target.value.length, target.value.length);
+  target.autofocus = false; // Who comes back finds the caret where it was.
 });
 on("input", ({ target }) => target.dataset.enter && keepDraft(target));
 on("click", ({ target }) => {
@@ -104,14 +107,18 @@ on("htmx:after:swap", (event) => {
   else if (!inTurn(event.detail.ctx.request) && !touch.matches) question.focus();
 });
 
+/** What takes the place of a button that changes a turn without a question. @type {Record<string, string>} */
+const successors = { keep: ".kept .choice-kept", "leave-out": ".take-back", "take-back": ".leave-out", answer: "", version: "" };
+const changed = (/** @type {any} */ request) =>
+  request?.action?.match(`turns/([^/]+)/(${Object.keys(successors).join("|")})`) ?? [];
+
 /** Tell whether a button changed a turn without a question, and keep the focus there. */
-function inTurn(/** @type {any} */ { action, submitter }) {
-  const turn = action?.match(/turns\/([^/]+)\/(keep|leave-out|take-back|answer|version)/)?.[1];
+function inTurn(/** @type {any} */ request) {
+  const [, turn, change] = changed(request);
   if (!turn) return false;
-  following = false; // It is looked at where it is.
   // A pager's buttons have ids; one that leads no further gives the focus to the other.
-  const id = submitter?.id;
-  const there = id ? `#${id}:enabled, #${id}:disabled ~ button, button:has(~ #${id}:disabled)` : `#turn-${turn} .outcome-actions :is(button, a)`;
+  const id = request.submitter?.id;
+  const there = id ? `#${id}:enabled, #${id}:disabled ~ button, button:has(~ #${id}:disabled)` : `#turn-${turn} ${successors[change]}`;
   /** @type {HTMLElement | null} */ (document.querySelector(there))?.focus({ preventScroll: true });
   return true;
 }
@@ -195,9 +202,17 @@ function watch() {
   } else if (answer) say(spoken(answer));
 }
 
+/** Return what stands in an element, without the titles of code: its language, and a button. Others use it, too. */
+function textOf(/** @type {HTMLElement} */ element) {
+  element.classList.add("untitled"); // Hidden, they keep their places, so that nothing moves.
+  const text = element.innerText;
+  element.classList.remove("untitled");
+  return text;
+}
+
 /** Return what is said of an answer that has ended; of a failure, which is an alert, only behind a panel. */
 function spoken(/** @type {HTMLElement} */ answer) {
-  const parts = (/** @type {string} */ kind) => Array.from(answer.querySelectorAll(kind), (/** @type {any} */ one) => one.innerText);
+  const parts = (/** @type {string} */ kind) => Array.from(/** @type {NodeListOf<HTMLElement>} */ (answer.querySelectorAll(kind)), textOf);
   let text = answer.dataset.status === "done" ? parts(".text, .pictures-count").join("\n") : "";
   const count = text.match(/\p{Script=Han}|[^\s\p{Script=Han}]+/gu)?.length;
   if (text.length > 1000) text = `${text.slice(0, 1000)}… ${words.long.replace("{n}", count)}`;
@@ -270,15 +285,15 @@ on("htmx:before:request", (event) => {
 const tabs = new BroadcastChannel("parley");
 const tell = () => tabs.postMessage("changed");
 const first = () => document.querySelector(".turn");
-const reload = () =>
-  htmx.ajax("GET", `${location.pathname}?turns=${first()?.id.slice(5) ?? ""}`, {
+const reload = (/** @type {string | undefined} */ from = first()?.id) =>
+  htmx.ajax("GET", `${location.pathname}?turns=${from?.slice(5) ?? ""}`, {
     target: "#conversation",
     select: "#conversation",
     selectOOB: "#actions,#parameters-line,#totals,#estimate,#model",
     swap: "outerHTML",
   });
 
-tabs.addEventListener("message", reload);
+tabs.addEventListener("message", () => reload());
 addEventListener("pageshow", (event) => event.persisted && reload());
 
 // An answer that is gone (cleared in another browser, say) is shown as it is now.
@@ -289,20 +304,28 @@ for (const name of ["htmx:sse:error", "htmx:response:error"]) {
   });
 }
 
-// --- Older turns: they come in above what is read, and it stays where it is ---
+// --- What is read stays where it is: where older turns come in above it, or a turn is changed ---
 
-on("htmx:before:swap", ({ detail }) => {
-  const read = detail.ctx.sourceElement?.matches?.("#older a") && first();
+on("htmx:before:swap", ({ detail: { ctx } }) => {
+  const [, turn, change] = changed(ctx.request);
+  if (turn) following = false;
+  // A turn's other version is another turn; its pager has the same id.
+  const read = change === "version" ? ctx.request.submitter?.form.id : turn ? `turn-${turn}` : ctx.sourceElement?.matches?.("#older a") && first()?.id;
   if (!read) return;
   const { style } = document.documentElement;
-  const top = read.getBoundingClientRect().top;
-  style.overflowAnchor = "none"; // Some browsers would do it as well, but not at the top, and Safari does not.
+  const top = byId(read)?.getBoundingClientRect().top;
+  style.overflowAnchor = "none"; // Some browsers would do it as well, but not at the top or for a new element, and Safari does not.
   // Before anything of it is painted, which htmx's own event after the swap is not.
-  new MutationObserver((_, observer) => {
+  const observer = new MutationObserver(() => {
+    scrollBy({ top: byId(read)?.getBoundingClientRect().top - top, behavior: "instant" });
+    lastY = scrollY;
+  });
+  observer.observe(/** @type {Element} */ (document.querySelector("main")), { childList: true, subtree: true });
+  // A refusal changes nothing there.
+  requestAnimationFrame(() => {
     observer.disconnect();
-    scrollBy({ top: read.getBoundingClientRect().top - top, behavior: "instant" });
-    requestAnimationFrame(() => (style.overflowAnchor = ""));
-  }).observe(/** @type {Element} */ (read.parentElement), { childList: true });
+    style.overflowAnchor = "";
+  });
 });
 
 // --- Scrolling: the page follows the answer only while the reader is at its end ---
@@ -314,6 +337,9 @@ let lastY = 0;
 let lastAway = 0;
 const away = () => document.documentElement.scrollHeight - innerHeight - scrollY;
 
+// In the middle of a conversation, an answer that is asked for again may be all in sight.
+const goesOnBelow = () => byId(answering)?.getBoundingClientRect().bottom > Math.min(innerHeight, composer.getBoundingClientRect().top);
+
 function settle() {
   if (following && !held) {
     scrollTo({ top: document.documentElement.scrollHeight });
@@ -321,7 +347,7 @@ function settle() {
   }
   const now = away();
   if (now < 8) jump.classList.remove("news");
-  else if (now > lastAway + 8 && scrollY === lastY && answering) jump.classList.add("news");
+  else if (now > lastAway + 8 && scrollY === lastY && goesOnBelow()) jump.classList.add("news");
   jump.hidden = now < 48 || !(now > innerHeight || jump.matches(".news"));
   lastAway = now;
 }
@@ -350,6 +376,26 @@ jump.addEventListener("click", () => {
   if (!touch.matches) question.focus({ preventScroll: true });
 });
 new ResizeObserver(settle).observe(document.body);
+
+// A reader above the end finds the place again after a reload, and after a choice of language or theme, which is one.
+const placeKey = `place ${location.pathname}${location.search}`;
+const sinceBefore = JSON.parse(sessionStorage.getItem(placeKey) ?? "null");
+function goBack() {
+  const turn = byId(sinceBefore.id);
+  following &&= !turn;
+  if (turn) scrollBy({ top: turn.getBoundingClientRect().top - sinceBefore.top, behavior: "instant" });
+  return turn;
+}
+// Older turns had come in; they come in again.
+if (sinceBefore && !location.hash && !goBack()) addEventListener("load", () => reload(sinceBefore.id).then(goBack));
+sessionStorage.removeItem(placeKey); // Once: a place that has gone is not looked for again.
+addEventListener("pagehide", () => {
+  const turn = Array.from(document.querySelectorAll(".turn")).find((one) => one.getBoundingClientRect().bottom > 0);
+  if (turn && !following) sessionStorage.setItem(placeKey, JSON.stringify({ id: turn.id, top: turn.getBoundingClientRect().top }));
+});
+on("submit", ({ target }) => target.matches(".preferences") && sessionStorage.setItem("focus", "menu-button"));
+byId(sessionStorage.getItem("focus") ?? "")?.focus();
+sessionStorage.removeItem("focus");
 
 // --- Scripts that are fetched when they are first needed: dictation, copying ---
 

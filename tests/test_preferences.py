@@ -5,7 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from webapp import create_app
+from webapp import create_app, excerpt
+
+from .conftest import wait_until
+from .openai_server import Reply
 
 
 def cookies(reply):
@@ -92,3 +95,45 @@ def test_a_choice_works_without_a_script_and_is_marked(visit, live, openai):
     page.locator("#menu-button").click()
     page.get_by_role("button", name="浅色").click()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 247)"
+
+
+@pytest.fixture
+def long_page(visit, live, openai):
+    page = visit(live)
+    for number in range(4):
+        openai.enqueue(Reply.text("word " * 600))
+        page.locator("#question").fill(f"Question {number}?")
+        page.locator("#question").press("Enter")
+        expect(page.locator(".answer[data-status=done]")).to_have_count(number + 1)
+    return page
+
+
+def scroll_to_the_second_turn(page):
+    page.evaluate("scrollTo({ top: document.querySelectorAll('.turn')[1].offsetTop - 150, behavior: 'instant' })")
+    # Two frames: its event has come.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.locator(".question").nth(1).bounding_box()["y"]
+
+
+@pytest.mark.browser
+def test_a_choice_leaves_the_reader_where_they_are(long_page):
+    top = scroll_to_the_second_turn(long_page)
+    long_page.locator("#menu-button").click()
+    long_page.get_by_role("button", name="Dark").click()
+    expect(long_page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(long_page.locator("#menu-button")).to_be_focused()
+    assert abs(long_page.locator(".question").nth(1).bounding_box()["y"] - top) < 2
+    long_page.reload()
+    expect(long_page.locator("#question")).to_be_focused()
+    assert abs(long_page.locator(".question").nth(1).bounding_box()["y"] - top) < 2
+
+
+@pytest.mark.browser
+def test_who_reads_turns_that_a_new_page_does_not_show_finds_them_again(long_page, monkeypatch):
+    top = scroll_to_the_second_turn(long_page)
+    monkeypatch.setattr(excerpt, "MOST_TURNS", 1)
+    long_page.locator("#menu-button").click()
+    long_page.get_by_role("button", name="Dark").click()
+    expect(long_page.locator("html")).to_have_attribute("data-theme", "dark")
+    question = long_page.get_by_text("Question 1?")
+    wait_until(lambda: question.count() and abs(question.bounding_box()["y"] - top) < 2)

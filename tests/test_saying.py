@@ -153,3 +153,33 @@ def test_a_panels_head_stays_in_sight_and_covers_nothing(visit, live):
     assert head["y"] <= 0.5
     assert close["y"] >= 0 and close["y"] + close["height"] <= head["y"] + head["height"]
     assert page.locator("#panel").evaluate("panel => panel.scrollWidth <= panel.clientWidth")
+
+
+CODE = "Hi\n\n```python\nx = 1\n```\n"
+
+
+@pytest.mark.browser
+def test_what_is_told_and_copied_as_shown_is_without_the_titles_of_code(visit, live, openai):
+    page = visit(live, permissions=["clipboard-read", "clipboard-write"])
+    openai.enqueue(Reply.text(CODE))
+    ask(page)
+    expect(page.locator(".code-title .copy")).to_be_visible()
+    told(page, re.compile(r"^Hi\s+x = 1\s*$"))
+    page.get_by_role("button", name="Copy as shown").click()
+    expect(page.locator(".copy-shown")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()").split() == ["Hi", "x", "=", "1"]
+    html = "navigator.clipboard.read().then(([item]) => item.getType('text/html')).then((kept) => kept.text())"
+    assert "Python" not in page.evaluate(html)
+
+
+@pytest.mark.browser
+def test_a_button_that_says_copied_leaves_its_neighbours_where_they_are(visit, live):
+    page = visit(live, permissions=["clipboard-read", "clipboard-write"])
+    ask(page)
+    button = page.locator(".copy-markdown")
+    button.wait_for()
+    before = page.locator(".copy-shown").bounding_box()["x"]
+    button.click()
+    expect(button).to_have_text("Copied")
+    assert page.locator(".copy-shown").bounding_box()["x"] == before
+    assert button.evaluate("button => button.scrollWidth <= button.clientWidth")

@@ -110,3 +110,22 @@ def test_a_click_on_a_panel_and_back_leaves_the_page_where_it_was(page):
     page.go_back()
     expect(page.locator("#panel")).to_be_hidden()
     assert page.evaluate("scrollY") == 300
+
+
+def test_new_text_is_below_only_where_its_answer_goes_on_out_of_sight(visit, live, openai):
+    page = visit(live)
+    gates = [threading.Event(), threading.Event()]
+    for number, reply in enumerate([Reply.text("Short."), Reply.text(LINES)]):
+        openai.enqueue(reply)
+        page.locator("#question").fill("One?")
+        page.locator("#question").press("Enter")
+        expect(page.locator(".answer[data-status=done]")).to_have_count(number + 1)
+    page.evaluate("scrollTo(0, 0)")
+    openai.enqueue(Reply([event(chunk("line\n\n" * 4)), gates[0], event(chunk(LINES)), gates[1]]))
+    page.locator(".retry").first.click()
+    expect(page.locator(".answer[aria-busy] .text")).to_contain_text("line")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    expect(page.locator("#to-end")).not_to_have_class("news")
+    gates[0].set()
+    expect(page.locator("#to-end")).to_have_class("news")
+    gates[1].set()

@@ -59,12 +59,19 @@ def test_cancel_brings_the_question_back_and_the_focus(page):
     expect(page.locator(".edit")).to_be_focused()
 
 
-def test_up_in_an_empty_box_edits_the_last_question(page):
+def test_up_in_an_empty_box_edits_the_last_question_from_its_end(page):
     ask(page, "One?")
     ask(page, "Two?")
     page.locator("#question").press("ArrowUp")
     expect(page.locator(".edit-form textarea")).to_have_value("Two?")
     expect(page.locator(".edit-form textarea")).to_be_focused()
+    page.keyboard.type("?")
+    expect(page.locator(".edit-form textarea")).to_have_value("Two??")
+    page.keyboard.press("Home")
+    page.locator("#question").focus()
+    page.locator(".edit-form textarea").focus()
+    page.keyboard.type("x")
+    expect(page.locator(".edit-form textarea")).to_have_value("xTwo??")
     page.locator(".edit-form textarea").fill("2?")
     page.keyboard.press("Enter")
     expect(page.locator(".question")).to_have_text(["One?", "2?"])
@@ -144,3 +151,49 @@ def test_a_prompt_is_edited_in_every_mode(visit, live, mode):
     expect(page.locator(".answer[data-status=done]")).to_have_count(1)
     page.get_by_role("button", name="Earlier version of this question").click()
     expect(page.locator(".question")).to_have_text(["Once"])
+
+
+def test_a_version_that_comes_back_is_shown_where_the_reader_is(page, openai):
+    for number in range(8):
+        openai.enqueue(Reply.text("word " * 500))
+        ask(page, f"Question {number}?")
+    page.locator(".edit").nth(3).click()
+    page.locator(".edit-form textarea").fill("Anew?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".question")).to_have_count(4)
+    expect(page.locator(".answer[data-status=done]")).to_have_count(4)
+    back = page.get_by_role("button", name="Earlier version of this question")
+    back.scroll_into_view_if_needed()
+    top = back.bounding_box()["y"]
+    back.click()
+    expect(page.locator(".question")).to_have_count(8)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert abs(back.bounding_box()["y"] - top) < 2
+
+
+def test_a_pager_that_comes_in_moves_no_button(page):
+    ask(page, "One?")
+    left = page.locator(".retry").bounding_box()["x"]
+    page.locator(".retry").click()
+    expect(page.locator(".outcome-actions .pager")).to_contain_text("2 / 2")
+    assert page.locator(".retry").bounding_box()["x"] == left
+
+
+def test_the_focus_goes_to_what_took_the_buttons_place(page, openai):
+    ask(page, "One?")
+    for _ in range(2):
+        page.locator(".leave-out").press("Enter")
+        expect(page.locator(".take-back")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator(".leave-out")).to_be_focused()
+
+
+def test_a_choice_that_is_kept_has_the_focus_of_its_button(page, openai):
+    page.get_by_role("link", name="Parameters").click()
+    page.locator("#panel [name=n]").fill("2")
+    page.locator("#panel [name=n]").press("Enter")
+    expect(page.locator("#panel")).to_be_hidden()
+    openai.enqueue(Reply.whole("First", "Second"))
+    ask(page, "One?")
+    page.get_by_role("button", name="Keep this one").press("Enter")
+    expect(page.get_by_text("Choice 2 of 2: kept")).to_be_focused()
