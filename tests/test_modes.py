@@ -550,7 +550,9 @@ def test_usage_is_shown_under_an_answer_and_added_up(talk, openai):
 
 def test_an_answer_without_usage_is_estimated_and_says_so(talk):
     page = talk.answered("One?")
-    assert "(estimated: the server gave no usage)" in page
+    assert "estimated: the server gave no usage" in page
+    exchange = talk.client.get(f"/conversations/{talk.id}/answers/{talk.answer().id}/exchange").text
+    assert "estimated: the server gave no usage" in exchange
     assert talk.answer().usage_estimated
     assert talk.answer().usage["prompt_tokens"] > 10
 
