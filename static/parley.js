@@ -14,6 +14,16 @@ const on = (name, act) => document.addEventListener(name, act);
 
 document.documentElement.classList.add("scripted");
 
+/** @returns {any} what a browser keeps; nothing beyond this page where it is told to keep nothing */
+function kept(/** @type {"sessionStorage" | "localStorage"} */ where) {
+  try {
+    return window[where];
+  } catch {
+    return {};
+  }
+}
+const tab = kept("sessionStorage");
+
 // --- Writing ---
 
 /** Tell whether a key is an input method's; Safari, where the composition has just ended, says so by 229 alone. */
@@ -35,20 +45,20 @@ document.addEventListener("keydown", (event) => {
 // By the page and not the conversation: where that is gone, what was typed is not.
 const draftOf = (/** @type {HTMLTextAreaElement} */ field) => `draft ${field === question ? location.pathname : field.form?.action}`;
 function keepDraft(/** @type {HTMLTextAreaElement} */ field) {
-  if (field.value) sessionStorage.setItem(draftOf(field), field.value);
-  else sessionStorage.removeItem(draftOf(field));
+  if (field.value) tab[draftOf(field)] = field.value;
+  else delete tab[draftOf(field)];
 }
-question.value ||= sessionStorage.getItem(draftOf(question)) ?? "";
+question.value ||= tab[draftOf(question)] ?? "";
 on("focusin", ({ target }) => {
   if (target === question || !target.dataset?.enter) return;
-  target.value = sessionStorage.getItem(draftOf(target)) ?? target.value;
+  target.value = tab[draftOf(target)] ?? target.value;
   if (target.autofocus) target.setSelectionRange(target.value.length, target.value.length);
   target.autofocus = false; // Who comes back finds the caret where it was.
 });
 on("input", ({ target }) => target.dataset.enter && keepDraft(target));
 on("click", ({ target }) => {
   const field = target.matches?.(".cancel") && writtenIn(target.closest("form"));
-  if (field) sessionStorage.removeItem(draftOf(field)); // Given up.
+  if (field) delete tab[draftOf(field)]; // Given up.
 });
 question.addEventListener("input", () => notice.replaceChildren());
 
@@ -236,7 +246,7 @@ on("keydown", (event) => {
   const { key, ctrlKey, target } = event;
   const open = document.querySelector("dialog[open], :popover-open, header details[open]");
   if (open || composing(event) || event.altKey || event.metaKey) return;
-  const bare = !ctrlKey && !target.matches("input, textarea, select, audio") && localStorage.getItem("single-keys") !== "off";
+  const bare = !ctrlKey && !target.matches("input, textarea, select, audio") && kept("localStorage")["single-keys"] !== "off";
   if (key === "Escape") {
     const edited = target.closest(".turn form")?.querySelector(".cancel");
     if (!/asking|recording|sending/.test(dictation?.dataset.state)) (edited ?? byId("stop"))?.click();
@@ -379,7 +389,7 @@ new ResizeObserver(settle).observe(document.body);
 
 // A reader above the end finds the place again after a reload, and after a choice of language or theme, which is one.
 const placeKey = `place ${location.pathname}${location.search}`;
-const sinceBefore = JSON.parse(sessionStorage.getItem(placeKey) ?? "null");
+const sinceBefore = JSON.parse(tab[placeKey] ?? "null");
 function goBack() {
   const turn = byId(sinceBefore.id);
   following &&= !turn;
@@ -388,14 +398,14 @@ function goBack() {
 }
 // Older turns had come in; they come in again.
 if (sinceBefore && !location.hash && !goBack()) addEventListener("load", () => reload(sinceBefore.id).then(goBack));
-sessionStorage.removeItem(placeKey); // Once: a place that has gone is not looked for again.
+delete tab[placeKey]; // Once: a place that has gone is not looked for again.
 addEventListener("pagehide", () => {
   const turn = Array.from(document.querySelectorAll(".turn")).find((one) => one.getBoundingClientRect().bottom > 0);
-  if (turn && !following) sessionStorage.setItem(placeKey, JSON.stringify({ id: turn.id, top: turn.getBoundingClientRect().top }));
+  if (turn && !following) tab[placeKey] = JSON.stringify({ id: turn.id, top: turn.getBoundingClientRect().top });
 });
-on("submit", ({ target }) => target.matches(".preferences") && sessionStorage.setItem("focus", "menu-button"));
-byId(sessionStorage.getItem("focus") ?? "")?.focus();
-sessionStorage.removeItem("focus");
+on("submit", ({ target }) => target.matches(".preferences") && (tab.focus = "menu-button"));
+byId(tab.focus ?? "")?.focus();
+delete tab.focus;
 
 // --- Scripts that are fetched when they are first needed: dictation, copying ---
 

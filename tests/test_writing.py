@@ -146,6 +146,20 @@ def test_a_draft_outlives_an_answer_that_somebody_else_gave(visit, page):
     expect(page.locator("#question")).to_have_value("Not lost")
 
 
+def test_a_browser_that_keeps_nothing_still_asks_and_closes(visit, live, openai):
+    page = visit("about:blank")
+    page.add_init_script(
+        """for (const name of ["sessionStorage", "localStorage"])
+             Object.defineProperty(window, name, {get() { throw new DOMException("No.", "SecurityError"); }});"""
+    )
+    page.goto(live)
+    openai.enqueue(Reply(HALF))
+    ask(page, "One?")
+    answered(page, "pending")
+    page.keyboard.press("Escape")
+    answered(page, "stopped")
+
+
 def test_each_conversation_has_its_draft(page, live):
     page.locator("#question").fill("For the chat")
     page.goto(f"{live}/completion")
