@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pygments.lexers import LEXERS
 
+from webapp import lexing
 from webapp.highlighting import CLASSES, highlight, highlight_open
 from webapp.markdown import blocks, plain, render
 from webapp.mathml import to_mathml
@@ -204,6 +206,33 @@ def test_code_is_coloured_and_named():
 
 def test_a_comment_is_coloured_on_the_last_line_too():
     assert highlight("ls  # all", "bash") == 'ls  <span class="c"># all</span>'
+
+
+HOSTILE = ("a\n", " \n", "a.", '"\\', "(", "{\n", "/*", "a b c\n", "=:\n", "`", "<!--", "汉\n", "'''")
+
+
+@pytest.mark.parametrize("language", sorted(lexing.LEXERS))
+def test_every_language_shows_the_code_that_it_was_given(language):
+    alias = LEXERS[language][2][0]
+    for unit in HOSTILE:
+        code = unit * (600 // len(unit))
+        assert Page(f"<pre>{highlight(code, alias)}</pre>").text == code
+
+
+def test_an_expression_sees_a_window_and_a_comment_its_end():
+    assert lexing._bounded(None, "[a ]+", 0, "")("a " * 1000, 10).end() == 10 + lexing.WINDOW
+    assert lexing._bounded(None, r"/\*.*?\*/", 0, "")(f"/*{'a ' * 1000}*/").end() == 2004
+
+
+@pytest.mark.parametrize("code", ["'\\" * 300, "x" * 3000, "x = 1\n" * 2001], ids=["no end", "a line", "size"])
+def test_code_is_plain_that_takes_too_much_work(code):
+    assert "<span" in highlight("x = 'a'\n" * 20, "python")
+    assert highlight(code, "python") == highlight(code, "")
+
+
+def test_a_language_that_was_not_measured_has_its_name_and_no_colours():
+    page = html("```autohotkey\nif 1\n```")
+    assert "<span>autohotkey</span>" in page and '<code id="name-code-0">if 1</code>' in page
 
 
 def test_large_code_stays_plain():

@@ -6,6 +6,9 @@ from typing import NamedTuple
 from unicodedata import category, east_asian_width
 
 MOST_HELD = 160  # characters that may turn out to be a link or a formula
+# Of one paragraph. With more, none of its brackets is held back, and no more emphasis is closed.
+MOST_BRACKETS = 100
+MOST_RUNS = 100
 
 # Each alternative begins with a character of its own, by which `re` finds it fast.
 SIGN = re.compile(
@@ -16,7 +19,7 @@ SIGN = re.compile(
 )
 BRACKET = re.compile(r"\\.|\[|\]", re.DOTALL)
 PARENTHESIS = re.compile(r"\\.|\(|\)", re.DOTALL)
-DESTINATION = re.compile(r"""\(\s*(?:<[^>\n]*>?|[^\s<]\S*)?(?:\s+(?:"[^"]*"?|'[^']*'?)?\s*)?\Z""")
+DESTINATION = re.compile(r"""\(\s*+(?:<[^>\n]*+>?|[^\s<]\S*+)?(?:\s++(?:"[^"]*+"?|'[^']*+'?)?\s*+)?\Z""")
 # The end of a formula by Pandoc's rule: no space before it and no digit behind it.
 DOLLAR = re.compile(r"(?<![\s\\])\$(?!\d)")
 # An address that links itself, and what may become one.
@@ -38,6 +41,8 @@ class _Run(NamedTuple):
 def inline(text: str, start: int, end: int) -> tuple[int, str]:
     """Return how much of a text stays, whose last line or cell goes from `start` to `end`, and what closes it."""
     open_runs: list[_Run] = []
+    endless: set[str] = set()
+    brackets = text.count("[", start, end) <= MOST_BRACKETS
     at = start
     end = _without_address(text, start, end)
     while sign := SIGN.search(text, at, end):
@@ -54,12 +59,14 @@ def inline(text: str, start: int, end: int) -> tuple[int, str]:
                 return at + len(inside), sign[0] + _closing(open_runs)
             at, end = (closed.end(), end) if closed else (sign.start(), sign.start())
         elif first == "[":
+            if not brackets:
+                continue
             at, end, shown = _link(text, sign.start(), end)
             if shown is not None:
                 kept, more = inline(f"{text[:end]}{shown}", start, end + len(shown))
                 return min(kept, end), f"{shown[: max(0, kept - end)]}{more}"
         elif first in "$\\":
-            at, end = _formula(text, sign, end)
+            at, end = _formula(text, sign, end, endless)
         elif first in "&!" or sign[0][-1] != ">":
             end = sign.start()
     return _closed(text, start, end, open_runs)
@@ -104,7 +111,12 @@ def _take(text: str, start: int, match: re.Match[str], open_runs: list[_Run]) ->
         open_runs[index:] = [run._replace(size=run.size - used)] if run.size > used else []
         index = len(open_runs) - 1
     # Within a Latin word it is more often a product or a power.
-    if count and opens and not (before.isascii() and before.isalnum() and after.isascii() and after.isalnum()):
+    if (
+        len(open_runs) < MOST_RUNS
+        and count
+        and opens
+        and not (before.isascii() and before.isalnum() and after.isascii() and after.isalnum())
+    ):
         open_runs.append(_Run(sign, count, closes, match.start(), match.end()))
 
 
@@ -153,19 +165,24 @@ def _partner(pattern: re.Pattern[str], text: str, start: int, end: int) -> int:
     return -1
 
 
-def _formula(text: str, sign: re.Match[str], end: int) -> tuple[int, int]:
-    """Return where to go on behind a dollar or a backslash, and where the text ends for now."""
+def _formula(text: str, sign: re.Match[str], end: int, endless: set[str]) -> tuple[int, int]:
+    """Return where to go on behind a dollar or a backslash, and where the text ends for now.
+
+    What has no end has none from any later place either: `endless` keeps the signs of which that is known.
+    """
     start, at = sign.span()
     if sign[0] == "\\":
         return start, start
     if sign[0] in ("\\(", "\\["):
-        found = text.find("\\)" if sign[0] == "\\(" else "\\]", at, end)
+        found = -1 if sign[0] in endless else text.find("\\)" if sign[0] == "\\(" else "\\]", at, end)
         behind = found + 2
     elif sign[0] == "$":
         if at < end and text[at].isspace():
             return at, end
-        closing = DOLLAR.search(text, at + 1, end)
+        closing = None if "$" in endless else DOLLAR.search(text, at + 1, end)
         found, behind = (closing.start(), closing.end()) if closing else (-1, -1)
+        if closing is None:
+            endless.add("$")
         if closing is None and text[at : at + 1].isdigit():
             return at, end
     else:
@@ -173,4 +190,5 @@ def _formula(text: str, sign: re.Match[str], end: int) -> tuple[int, int]:
         return (found + len(sign[0]) if found > at else at), end
     if found >= 0:
         return behind, end
+    endless.add(sign[0])
     return (start, start) if end - start <= MOST_HELD else (at, end)

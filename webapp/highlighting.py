@@ -3,26 +3,16 @@
 from functools import lru_cache
 from html import escape
 
-from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES, _TokenType
-from pygments.util import ClassNotFound
 
-LARGEST = 50_000  # characters; more takes too long, and nobody reads it here
+from .lexing import LARGEST, Exhausted, lexer_for, name_of, tokens
+
 FIRST_LINES = 8
 
 # Pygments' short names begin with these; what is not here has the colour of text.
 CLASSES = {name: name for name in ("k", "s", "c", "m", "nf", "nc", "nb", "nt", "na", "nd", "nv", "gd", "gi", "gh")}
 CLASSES |= {"ow": "k", "gu": "gh", "gp": "c", "no": "m", "ne": "nc", "fm": "nf", "vc": "nv", "vg": "nv", "vi": "nv"}
 CLASSES |= {"se": "m", "si": "m", "bp": "nb", "py": "na", "l": "m", "ld": "s", "nl": "na", "cp": "nd"}
-
-
-@lru_cache(256)
-def _lexer(language: str) -> Lexer | None:
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except (ClassNotFound, ValueError):
-        return None
 
 
 @lru_cache(512)
@@ -36,31 +26,33 @@ def _class(kind: _TokenType) -> str:
 
 def label(language: str) -> str:
     """Return the name of a language for people, or what was given where it is unknown."""
-    lexer = _lexer(language) if language else None
-    return str(lexer.name) if lexer and lexer.name != "Text only" else language
+    return (name_of(language) if language else "") or language
 
 
 @lru_cache(64)
 def highlight(code: str, language: str) -> str:
     """Return code as HTML whose text is exactly the code."""
-    lexer = _lexer(language) if language and len(code) <= LARGEST else None
+    lexer = lexer_for(language) if language and len(code) <= LARGEST else None
     if lexer is None:
         return _escaped(code)
     pieces: list[str] = []
     at, last, run = 0, "", ""
-    # Some lexers end a comment at a line's end alone, so there is one, which is taken away again.
-    for index, kind, value in lexer.get_tokens_unprocessed(f"{code}\n"):
-        if index != at:
-            return _escaped(code)  # A lexer that leaves something out, or says it twice.
-        at += len(value)
-        if at > len(code):
-            value = value[:-1]
-        name = _class(kind)
-        if name == last or value.isspace():
-            run += value
-            continue
-        pieces.append(_span(last, run))
-        last, run = name, value
+    try:
+        # Some lexers end a comment at a line's end alone, so there is one, which is taken away again.
+        for index, kind, value in tokens(lexer, f"{code}\n"):
+            if index != at:
+                return _escaped(code)  # A lexer that leaves something out, or says it twice.
+            at += len(value)
+            if at > len(code):
+                value = value[:-1]
+            name = _class(kind)
+            if name == last or value.isspace():
+                run += value
+                continue
+            pieces.append(_span(last, run))
+            last, run = name, value
+    except Exhausted:
+        return _escaped(code)
     pieces.append(_span(last, run))
     return "".join(pieces) if at == len(code) + 1 else _escaped(code)
 

@@ -69,20 +69,22 @@ def _body(text: str, start: int, end: int) -> int:
 def _open_fence(text: str, since: int) -> re.Match[str] | None:
     """Return the line that opened the block of code that the text ends in, if it does."""
     opened = None
+    looked = since
     for match in FENCE.finditer(text, since):
-        if opened is None or _is_left(text, opened, match.start()):
+        if opened is None or _is_left(text, opened, looked, match.start()):
             opened = match
         elif match[2].startswith(opened[2]) and not match[3].strip():
             opened = None
-    return None if opened is None or _is_left(text, opened, len(text)) else opened
+        looked = match.start()
+    return None if opened is None or _is_left(text, opened, looked, len(text)) else opened
 
 
-def _is_left(text: str, fence: re.Match[str], end: int) -> bool:
-    """Tell whether the list or the quote that a block of code stands in has ended, and the block with it."""
+def _is_left(text: str, fence: re.Match[str], start: int, end: int) -> bool:
+    """Tell whether the list or the quote that a block of code stands in ends, and the block with it, from a line on."""
     if not fence[1].strip(" ") and len(fence[1]) < 2:
         return False
     outside = OUTSIDE_QUOTE if ">" in fence[1] else OUTSIDE_LIST
-    return outside.search(text, fence.end(), end) is not None
+    return outside.search(text, max(fence.end(), start), end) is not None
 
 
 def _paragraph(text: str, since: int, end: int) -> int | None:
@@ -114,22 +116,27 @@ def _head_of_table(text: str, last: int, end: int) -> tuple[int, str]:
 def _formula(text: str, start: int, end: int) -> int:
     """Return where a formula begins that has no end yet, or else the end."""
     at = start
+    endless: set[str] = set()
     while match := FORMULA.search(text, at, end):
         at = match.end()
         closing = {"$$": "$$", "\\[": "\\]"}.get(match[0], match[1])
         if closing is None:
             continue
-        found = text.find(closing, at, end)
+        found = -1 if closing in endless else text.find(closing, at, end)
         if found >= 0:
             at = found + len(closing)
-        elif not match[1] and _goes_on(text, match, end):
+            continue
+        endless.add(closing)
+        if not match[1] and _goes_on(text, match, end):
             return match.start()
     return end
 
 
 def _goes_on(text: str, sign: re.Match[str], end: int) -> bool:
     """Tell whether a formula may still come to its end: in its line, or in its paragraph if it stands by itself."""
-    if "\n" not in text[sign.start() : end]:
+    if text.find("\n", sign.start(), end) < 0:
         return True
+    if end - sign.start() > MOST_HELD:
+        return False
     before = text[text.rfind("\n", 0, sign.start()) + 1 : sign.start()].strip(" \t>-+*0123456789.)")
-    return end - sign.start() <= MOST_HELD and (not before or text[sign.end() : end].lstrip(" \t\r").startswith("\n"))
+    return not before or text[sign.end() : end].lstrip(" \t\r").startswith("\n")
