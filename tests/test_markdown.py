@@ -490,7 +490,18 @@ def test_a_footnote_and_its_mark_lead_to_each_other():
 
 def test_a_mark_is_the_same_before_its_footnote_has_come():
     text = "a[^1]\n\n[^1]: Note.\n"
-    assert blocks(text[:8], "name")[0] == blocks(text, "name")[0]
+    assert blocks(text[:8], "name", open=True)[0] == blocks(text, "name")[0]
+
+
+@pytest.mark.parametrize("label", ["a", "my_note", "smith-jones", "注", "1.2"])
+def test_a_mark_has_any_label_that_its_footnote_has(label):
+    page = Page(html(f"A[^{label}].\n\n[^{label}]: Note."))
+    assert len(page.links) == 2 and {link[1:] for link in page.links} == {i for i in page.ids if "-" in i}
+
+
+def test_a_mark_without_its_footnote_is_text():
+    assert inner("use [^abc] in it [^1]") == "use [^abc] in it [^1]"
+    assert "footnote-ref" not in html("a [^b]\n\n```\n[^b]: x\n```")
 
 
 def test_a_regular_expression_is_no_footnote():

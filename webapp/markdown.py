@@ -12,7 +12,7 @@ import comrak
 from markupsafe import Markup, escape
 
 from .inline import Answer, Gettext
-from .source import Source
+from .source import Source, footnotes
 from .writer import Writer
 
 EXTENSIONS = comrak.ExtensionOptions(
@@ -38,7 +38,8 @@ def blocks(text: str, name: str, *, since: int = 0, open: bool = False, gettext:
     """Return the blocks of a text from the character `since` on, which must be the start of one.
 
     `name` is unique on the page and begins every id. `open` says that the text will go on growing: code without an end
-    is then highlighted up to a line that seldom moves. `gettext` says the few words of ours in the page's language.
+    is then highlighted up to a line that seldom moves, and a
+    footnote's mark is one before its footnote has come. `gettext` says the few words of ours in the page's language.
     """
     answer = Answer(text, name, open, gettext)
     return [Block(start, Markup(html)) for start, html in _written(answer, since)]
@@ -50,7 +51,8 @@ def render(text: str, name: str, *, gettext: Gettext = str) -> Markup:
 
 
 def _written(answer: Answer, since: int) -> Iterator[tuple[int, str]]:
-    source = Source(answer.text[since:] if since else answer.text)
+    labels = None if answer.open else footnotes(answer.text) if "[^" in answer.text else frozenset()
+    source = Source(answer.text[since:] if since else answer.text, labels)
     writer = Writer(answer, source, since)
     nodes = comrak.parse_document(source.text, EXTENSIONS, OPTIONS).children
     starts = [since + source.start(node.sourcepos.start.line) for node in nodes]

@@ -27,6 +27,8 @@ LONE_RETURN = re.compile(r"\r(?!\n)")
 LINE_END = re.compile("\n")
 
 FENCE = r"^[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})"
+DEFINED = re.compile(FENCE + r"|^[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*\[\^(?P<label>[^\]\s]{1,99})\]:", re.MULTILINE)
+MOST_NOTES = 500
 SIGN = re.compile(FENCE + r"|\\[\\`$()\[\]]|`+|\$\$?|\[\^", re.MULTILINE)
 # Where words end, and what began among them with them.
 NEXT_BLOCK = re.compile(r"\n[ \t>]*(?:\r?\n|\Z|[-+*][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\[\^|\||(?<=>))")
@@ -48,8 +50,11 @@ DISPLAY = {
     r"\[": re.compile(rf"\\\[((?:[^\\\r\n]|\\[^\[\]\r\n]|{BREAK})++)(?P<end>\\\]|\\?\s*\Z)"),
 }
 QUOTED = re.compile(r"(?<=\n)[ \t]*(?:>[ \t]?)+")
-# Not what stands in a regular expression, such as [^a-z].
+# While a text grows, not what stands in a regular expression, such as [^a-z].
 LABEL = re.compile(r"\[\^(\d{1,4}|[^\W\d_]{2,30}(?:-?\d{1,4})?)\]")
+
+ANY_LABEL = re.compile(r"\[\^([^\]\s]{1,99})\]")
+LAST_BEFORE = 1000  # characters of a line that are looked at before a sign in it
 
 
 class Aside(NamedTuple):
@@ -64,7 +69,9 @@ class Aside(NamedTuple):
 class Source:
     """The text for the parser, and the way back from it."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, labels: frozenset[str] | None = None) -> None:
+        """Take a text, and the labels of its footnotes; None where those may still come."""
+        self._labels = labels
         text = LONE_RETURN.sub("\n", UNFIT.sub("\ufffd", text))
         self.aside: list[Aside] = []
         self._moved: list[tuple[int, int]] = [(0, 0)]
@@ -85,7 +92,7 @@ class Source:
     def _set_aside(self, text: str) -> str:
         pieces: list[str] = []
         done = length = 0
-        for start, end, aside in _found(text):
+        for start, end, aside in _found(text, self._labels):
             token = f"\ufdd0{len(self.aside)}\ufdd1"
             self.aside.append(aside)
             pieces += text[done:start], token
@@ -104,7 +111,18 @@ def _may_hold_formulas(text: str) -> bool:
     return "$" in text or r"\(" in text or r"\[" in text or "[^" in text
 
 
-def _found(text: str) -> list[tuple[int, int, Aside]]:
+def footnotes(text: str) -> frozenset[str]:
+    """Return the labels that a text defines outside of blocks of code."""
+    labels: set[str] = set()
+    at = 0
+    while len(labels) < MOST_NOTES and (match := DEFINED.search(text, at)):
+        at = _end_of_fence(text, match) if match["fence"] else match.end()
+        if match["label"]:
+            labels.add(match["label"].casefold())
+    return frozenset(labels)
+
+
+def _found(text: str, labels: frozenset[str] | None) -> list[tuple[int, int, Aside]]:
     """Return start, end and content of everything to set aside, outside of code."""
     found = []
     ticks: dict[int, list[int]] = {}
@@ -118,7 +136,8 @@ def _found(text: str) -> list[tuple[int, int, Aside]]:
         elif sign[0] == "`":
             at = _end_of_code(text, at, len(sign), ticks)
         elif sign == "[^":
-            if (label := LABEL.match(text, match.start())) and not _defines(text, label):
+            label = (LABEL if labels is None else ANY_LABEL).match(text, match.start())
+            if label and (labels is None or label[1].casefold() in labels) and not _defines(text, label):
                 found.append((label.start(), label.end(), Aside(label[0], label=label[1])))
                 at = label.end()
         elif sign in INLINE and (formula := _formula(text, match)):
@@ -143,15 +162,20 @@ def _end_of_code(text: str, at: int, length: int, ticks: dict[int, list[int]]) -
 
 
 def _defines(text: str, label: re.Match[str]) -> bool:
-    before = text[text.rfind("\n", 0, label.start()) + 1 : label.start()]
-    return text.startswith(":", label.end()) and not before.strip(" \t>")
+    return text.startswith(":", label.end()) and not _before(text, label.start()).strip(" \t>")
+
+
+def _before(text: str, at: int) -> str:
+    """Return what stands before a place in its line, or the last of that."""
+    first = max(0, at - LAST_BEFORE)
+    return text[max(first, text.rfind("\n", first, at) + 1) : at]
 
 
 def _formula(text: str, match: re.Match[str]) -> tuple[int, int, Aside] | None:
     sign, start = match[0], match.start()
     found = INLINE[sign].match(text, start)
     if not found and sign in DISPLAY:
-        before = text[text.rfind("\n", 0, start) + 1 : start]
+        before = _before(text, start)
         # One that begins among words has its first line end at once; what else has no end there is no formula.
         if before.strip(" \t>-+*0123456789.)") and not re.compile(r"[ \t]*\r?\n").match(text, match.end()):
             return None
@@ -159,7 +183,7 @@ def _formula(text: str, match: re.Match[str]) -> tuple[int, int, Aside] | None:
     if not found:
         return None
     latex = found[1] if found.groupdict().get("end", sign).strip() in (sign, "\\]") else ""
-    if "\n" in latex and text[text.rfind("\n", 0, start) + 1 : start].lstrip().startswith(">"):
+    if "\n" in latex and _before(text, start).lstrip().startswith(">"):
         latex = QUOTED.sub("", latex)
     end = found.end() if latex else start + len(found[0].rstrip("\r\n"))
     return start, end, Aside(text[start:end], latex.strip(), sign in DISPLAY)

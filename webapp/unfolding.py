@@ -50,7 +50,7 @@ class Unfolding:
         self.shown = len(text)
         self._text = text
         self._edge: tuple[int, int] | None = None  # where the next word goes
-        parsed = blocks(text, self.name, gettext=self._gettext) if text else []
+        parsed = blocks(text, self.name, open=True, gettext=self._gettext) if text else []
         final = _final(parsed, text, len(text))
         self._final = [block.html for block in parsed[:final]]
         self._since = parsed[final].start if final else 0  # where the open part begins
@@ -92,7 +92,7 @@ class Unfolding:
     def finish(self, text: str, *, anew: bool = False, broken_off: bool = False) -> list[Change]:
         """Return the changes that leave the HTML of the text at its end; `anew` in place of all that is there."""
         changes = None
-        anew = anew or bool(DEFINITION.search(text))
+        anew = anew or "[^" in text or bool(DEFINITION.search(text))
         if broken_off and (html := Unfolding(self.name, text, self._gettext).html):
             self._text = text
             return [Change("innerHTML", 0, html)] if anew else self.flush()
