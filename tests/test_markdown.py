@@ -184,6 +184,16 @@ def test_our_words_are_said_in_the_pages_language():
     assert ">复制</button>" in page and "<span>代码</span>" in page and 'data-copied="&lt;已复制&gt;"' in page
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "row", "tables"),
+    [(900, 20, "|a" * 20, 1), (2, 90, "|a" * 90, 1), (100, 5, "|", 1), (1100, 20, "|a" * 20, 0), (200, 100, "|", 0)],
+)
+def test_a_table_has_so_many_cells_and_no_more(rows, columns, row, tables):
+    page = html("|a" * columns + "|\n" + "|-" * columns + "|\n" + f"{row}|\n" * rows)
+    assert page.count("<table>") == tables
+    assert tables or ("|-|-|" in page and "<td" not in page)
+
+
 # Code
 
 

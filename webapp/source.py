@@ -18,10 +18,18 @@ BACK = {stand_in: sign for sign, stand_in in STAND_INS.items()}
 STOOD_IN = re.compile("[\ufdd3-\ufdef]")
 MOST_SIGNS = 1000
 MOST_QUOTES = 100
+MOST_CELLS = 20_000
+FEW_CELLS = 500  # so many may be empty ones that the source does not have
 
 NESTING = re.compile(r"[*_~]|(?<=!)\[")
 MANY_QUOTES = re.compile(rf"^((?:[^>\n\r]*+>){{{MOST_QUOTES}}})(.+)$", re.MULTILINE)
 FAR_ITEM = re.compile(r"^([ \t>]{300,})([-+*]|\d{1,9}[.)])(?=[ \t])", re.MULTILINE)
+DELIMITERS = re.compile(
+    r"^[ \t>]*+(?:(?:[-+*]|\d{1,9}[.)])[ \t]++)*+"
+    r"(\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?+)[ \t]*+\r?$",
+    re.MULTILINE,
+)
+TABLE_END = re.compile(r"^[ \t>]*(?:\r?$|[-*+][ \t]|#|`{3}|~{3}|\d{1,9}[.)][ \t])", re.MULTILINE)
 PARAGRAPH_END = re.compile(r"(\n[ \t]*\n|\r\n[ \t]*\r\n)")
 LONE_RETURN = re.compile(r"\r(?!\n)")
 LINE_END = re.compile("\n")
@@ -189,8 +197,31 @@ def _formula(text: str, match: re.Match[str]) -> tuple[int, int, Aside] | None:
     return start, end, Aside(text[start:end], latex.strip(), sign in DISPLAY)
 
 
+def _few_cells(text: str) -> str:
+    """Return a text of the same length in which no table has very many cells, or very many more than its source."""
+    pieces: list[str] = []
+    done = at = 0
+    while delimiters := DELIMITERS.search(text, at):
+        at = delimiters.end()
+        columns = delimiters[1].strip("|").count("|") + 1
+        if "|" not in delimiters[1]:
+            continue
+        end = found.start() if (found := TABLE_END.search(text, at + 1)) else len(text)
+        rows, pipes = text.count("\n", at, end) + 1, text.count("|", at, end)
+        if rows * columns > MOST_CELLS or rows * columns > FEW_CELLS + 2 * pipes:
+            # All of it at once, so that no line is counted again for each before it.
+            rest = DELIMITERS.sub(lambda match: match[0].translate({45: STAND_INS[45]}), text[at:end])
+            pieces += text[done : delimiters.start(1)], delimiters[1].translate({45: STAND_INS[45]})
+            pieces += text[delimiters.end(1) : at], rest
+            done = end
+        at = end
+    return "".join((*pieces, text[done:]))
+
+
 def _shallow(text: str) -> str:
     """Return a text of the same length in which nothing nests so deep that it could overflow the parser's stack."""
+    if text.count("\n") > 1 and "|" in text and "-" in text:
+        text = _few_cells(text)
     if text.count(">") > MOST_QUOTES:
         text = MANY_QUOTES.sub(lambda match: match[1] + match[2].translate({62: STAND_INS[62]}), text)
     if " " * 300 in text or "\t" * 75 in text:
