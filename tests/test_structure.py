@@ -36,7 +36,8 @@ ALLOWED = {
     "markdown": {"inline", "source", "writer"},
     "writer": {"han", "highlighting", "inline", "source"},
     "inline": {"han", "links", "mathml", "source"},
-    "source": set(),
+    "source": {"fences"},
+    "fences": set(),
     "mathml": set(),
     "highlighting": {"lexing"},
     "lexing": set(),
@@ -91,7 +92,7 @@ ALLOWED = {
     },
     "growth": set(),
     "emphasis": set(),
-    "mending": {"emphasis"},
+    "mending": {"emphasis", "fences"},
     "unfolding": {"conversation", "growth", "markdown", "mending"},
     "following": {"answers", "conversation", "growth", "i18n", "reply", "running", "unfolding"},
     "errors": {"conversation", "store"},
@@ -174,7 +175,7 @@ WITHOUT_FLASK = (
     "kinds",
 )
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
-WITHOUT_FLASK += ("markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
+WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
 WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")

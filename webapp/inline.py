@@ -10,14 +10,13 @@ import comrak
 
 from . import han, links
 from .mathml import formula
-from .source import TOKEN, Source
+from .source import TOKEN, Source, notes
 
 Piece = str | comrak.AstNode
 Gettext = Callable[[str], str]
 
 # Where a link ends, among the pieces that are still to be written.
 LINK_END = "</a>"
-NOTES = re.compile(r"\[\^([^\]\s]{1,99})\](:?)")
 
 
 class Answer(NamedTuple):
@@ -43,8 +42,8 @@ class Inline:
     def first_notes(self) -> dict[str, int]:
         """Where each footnote, and each mark of one, is first written: the same for a text that goes on growing."""
         first: dict[str, int] = {}
-        for match in NOTES.finditer(self.answer.text):
-            first.setdefault(f"{'note' if match[2] else 'ref'}-{as_id(match[1])}", match.start())
+        for label, defines, start in notes(self.answer.text):
+            first.setdefault(f"{'note' if defines else 'ref'}-{as_id(label)}", start)
         return first
 
     def _text(self, node: comrak.AstNode) -> list[Piece]:

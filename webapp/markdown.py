@@ -20,6 +20,8 @@ EXTENSIONS = comrak.ExtensionOptions(
 )
 OPTIONS = comrak.ParseOptions(leave_footnote_definitions=True)
 
+LONGEST = 500_000  # characters; a hundred thousand tokens, which take the rendering some tenths of a second
+
 
 class Block(NamedTuple):
     """One top-level block of an answer."""
@@ -38,11 +40,15 @@ def blocks(text: str, name: str, *, since: int = 0, open: bool = False, gettext:
     """Return the blocks of a text from the character `since` on, which must be the start of one.
 
     `name` is unique on the page and begins every id. `open` says that the text will go on growing: code without an end
-    is then highlighted up to a line that seldom moves, and a
-    footnote's mark is one before its footnote has come. `gettext` says the few words of ours in the page's language.
+    is then highlighted up to a line that seldom moves, and a footnote's mark is one before its footnote has come.
+    `gettext` says the few words of ours in the page's language. What is beyond LONGEST is shown as it is.
     """
-    answer = Answer(text, name, open, gettext)
-    return [Block(start, Markup(html)) for start, html in _written(answer, since)]
+    end = (text.rfind("\n", 0, LONGEST) + 1 or LONGEST) if len(text) > LONGEST else len(text)
+    answer = Answer(text[:end], name, open and end == len(text), gettext)
+    found = [Block(start, Markup(html)) for start, html in _written(answer, since)] if since < end else []
+    if end < len(text):
+        found.append(Block(end, Markup('<p class="as-written">%s</p>\n') % plain(text[end:])))
+    return found
 
 
 def render(text: str, name: str, *, gettext: Gettext = str) -> Markup:

@@ -7,6 +7,7 @@ of a line or half an address, is held back until it can. Nothing here decides wh
 import re
 
 from .emphasis import inline
+from .fences import outside
 
 MOST_HELD = 2000  # characters that may turn out to be a formula
 
@@ -19,8 +20,6 @@ SIGNS = re.compile(rf"{CONTAINERS}(?:[-*+=_#|:`~$\\ \t]*+|\d++[.)]?|\[[ xX]?\]?[
 ROW = re.compile(rf"{CONTAINERS}\|")
 DELIMITERS = re.compile(rf"{CONTAINERS}\|?[ \t]*+:?-++:?[ \t]*+(?>\|[ \t]*+:?-*+:?[ \t]*+)*+\Z")
 PIPE = re.compile(r"(?<!\\)\|")
-OUTSIDE_LIST = re.compile(r"^(?![ \t\r\n]).", re.MULTILINE)
-OUTSIDE_QUOTE = re.compile(r"^(?!>).", re.MULTILINE)
 BLANK = re.compile(r"\n[ \t\r>]*\n")
 # What begins something of its own: emphasis that was open before it stays as it is.
 BEGINS = re.compile(
@@ -81,10 +80,8 @@ def _open_fence(text: str, since: int) -> re.Match[str] | None:
 
 def _is_left(text: str, fence: re.Match[str], start: int, end: int) -> bool:
     """Tell whether the list or the quote that a block of code stands in ends, and the block with it, from a line on."""
-    if not fence[1].strip(" ") and len(fence[1]) < 2:
-        return False
-    outside = OUTSIDE_QUOTE if ">" in fence[1] else OUTSIDE_LIST
-    return outside.search(text, max(fence.end(), start), end) is not None
+    line = outside(fence[1])
+    return line is not None and line.search(text, max(fence.end(), start), end) is not None
 
 
 def _paragraph(text: str, since: int, end: int) -> int | None:

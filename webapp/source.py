@@ -6,7 +6,10 @@ replaced by a token before parsing. Tokens and stand-ins are noncharacters of Un
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from .fences import outside
 
 # What follows the first is the number of what was set aside.
 TOKEN = re.compile("\ufdd0(\\d+)\ufdd1")
@@ -36,7 +39,9 @@ LINE_END = re.compile("\n")
 
 FENCE = r"^[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})"
 DEFINED = re.compile(FENCE + r"|^[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*\[\^(?P<label>[^\]\s]{1,99})\]:", re.MULTILINE)
+NOTES = re.compile(FENCE + r"|\[\^(?P<label>[^\]\s]{1,99})\]", re.MULTILINE)
 MOST_NOTES = 500
+CONTAINERS = re.compile(r"[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*")
 SIGN = re.compile(FENCE + r"|\\[\\`$()\[\]]|`+|\$\$?|\[\^", re.MULTILINE)
 # Where words end, and what began among them with them.
 NEXT_BLOCK = re.compile(r"\n[ \t>]*(?:\r?\n|\Z|[-+*][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\[\^|\||(?<=>))")
@@ -156,8 +161,11 @@ def _found(text: str, labels: frozenset[str] | None) -> list[tuple[int, int, Asi
 
 def _end_of_fence(text: str, match: re.Match[str]) -> int:
     fence = match["fence"]
-    end = re.compile(rf"^[ \t>]*{fence[0]}{{{len(fence)},}}[ \t]*\r?$", re.MULTILINE).search(text, match.end())
-    return end.end() if end else len(text)
+    closing = re.compile(rf"^[ \t>]*{fence[0]}{{{len(fence)},}}[ \t]*\r?$", re.MULTILINE).search(text, match.end())
+    end = closing.end() if closing else len(text)
+    line = outside(text[match.start() : match.start("fence")])
+    left = line.search(text, match.end(), end) if line else None
+    return left.start() if left else end
 
 
 def _end_of_code(text: str, at: int, length: int, ticks: dict[int, list[int]]) -> int:
@@ -169,8 +177,17 @@ def _end_of_code(text: str, at: int, length: int, ticks: dict[int, list[int]]) -
     return at if NEXT_BLOCK.search(text, at, runs[i]) else runs[i] + length
 
 
+def notes(text: str) -> Iterator[tuple[str, bool, int]]:
+    """Yield the label of each footnote and of each mark of one outside of blocks of code, which it is, and where."""
+    at = 0
+    while match := NOTES.search(text, at):
+        at = _end_of_fence(text, match) if match["fence"] else match.end()
+        if match["label"]:
+            yield match["label"], _defines(text, match), match.start()
+
+
 def _defines(text: str, label: re.Match[str]) -> bool:
-    return text.startswith(":", label.end()) and not _before(text, label.start()).strip(" \t>")
+    return text.startswith(":", label.end()) and bool(CONTAINERS.fullmatch(_before(text, label.start())))
 
 
 def _before(text: str, at: int) -> str:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from .conversation import Mode
 from .growth import Change, growth
-from .markdown import Block, blocks, plain, render
+from .markdown import LONGEST, Block, blocks, plain, render
 from .mending import mended
 
 # The open part is rendered again once it grew by this share of itself: the work and the bytes for a text of any kind
@@ -131,11 +131,15 @@ class Unfolding:
             depth += 1
         return (cut, depth) if self._open[cut - 1] == paragraph[-1] else None
 
+    def _mended(self) -> tuple[int, str]:
+        # Beyond that, nothing is Markdown.
+        return mended(self._text, self._since) if len(self._text) <= LONGEST else (len(self._text), "")
+
     def _render(self) -> Markup:
         """Render the open part, and move on to where it begins now; return its HTML from where it began before."""
         before = EMPTY
         while True:
-            kept, end = mended(self._text, self._since)
+            kept, end = self._mended()
             text = self._text[:kept] + end
             parsed = blocks(text, self.name, since=self._since, open=True, gettext=self._gettext)
             final = _final(parsed, text, kept)
@@ -144,7 +148,7 @@ class Unfolding:
             if final:
                 self._since = parsed[final].start
             # Seen from there, its end may mean something else.
-            if not final or mended(self._text, self._since) == (kept, end):
+            if not final or self._mended() == (kept, end):
                 self._edge = self._find_edge(kept)
                 return before + self._open
 
