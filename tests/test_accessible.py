@@ -34,7 +34,11 @@ def page(visit, live, request):
 
 def check(page, what):
     """Let axe look at the page as it is. It comes in by the debugger, which no policy of the page's holds back."""
+    size = page.viewport_size
+    # All of it in sight: what lies behind the head or the box only until somebody scrolls is not too small.
+    page.set_viewport_size({**size, "height": page.evaluate("document.documentElement.scrollHeight") + 200})
     results = Axe().run(page, options=OPTIONS)
+    page.set_viewport_size(size)
     assert results.violations_count == 0, f"{what}:\n{results.generate_report()}"
 
 
