@@ -15,8 +15,9 @@ from playwright.sync_api import sync_playwright
 
 from tests import chromium
 from tests.conftest import Server
-from tests.openai_server import SILENCE, OpenAIServer, Reply, chunk, event
+from tests.openai_server import DONE, SILENCE, OpenAIServer, Reply, chunk, event
 
+MODEL = "qwen3-32b"
 SIZES = {"1440": (1440, 900), "768": (768, 1024), "390": (390, 844)}
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
 
@@ -32,7 +33,7 @@ WORDS = {
 def parley():
     """Yield a browser, the address of a server, and the stub that answers for the model."""
     openai = OpenAIServer()
-    settings = {"OPENAI_BASE_URL": openai.base_url, "OPENAI_API_KEY": "sk-test", "CHAT_MODEL": "qwen3-32b"}
+    settings = {"OPENAI_BASE_URL": openai.base_url, "OPENAI_API_KEY": "sk-test", "CHAT_MODEL": MODEL}
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         server = Server(data, **settings)
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
@@ -61,6 +62,14 @@ def opened(browser, url, size, theme, language, **options):
     page.goto(url)
     yield page
     context.close()
+
+
+def said(text):
+    """Return a reply that says how many tokens it took, as most endpoints do."""
+    completion = len(text) // 3
+    usage = {"prompt_tokens": 31, "completion_tokens": completion, "total_tokens": 31 + completion}
+    end = chunk(finish="stop", usage=usage) | {"model": MODEL}
+    return Reply([event(chunk(text) | {"model": MODEL}), event(end), DONE])
 
 
 def ask(page, openai, question, reply, status="done"):
@@ -94,9 +103,9 @@ def take(page, openai, words, path):
     page.locator("#menu-button").click()
     picture("menu")
     page.keyboard.press("Escape")
-    ask(page, openai, words["why"], Reply.text(words["because"]))
+    ask(page, openai, words["why"], said(words["because"]))
     picture("answered")
-    ask(page, openai, words["code"], Reply.text(words["program"]))
+    ask(page, openai, words["code"], said(words["program"]))
     picture("code")
     ask(page, openai, words["again"], Reply([event(chunk(words["begun"])), SILENCE]), "pending")
     page.locator(".turn:last-child .text strong").wait_for()
@@ -111,12 +120,12 @@ def take(page, openai, words, path):
 
 
 def for_the_readme(folder):
-    pictures = (("desk", (1120, 800), "light", "en"), ("phone", (390, 800), "dark", "zh"))
+    pictures = (("desk", (1120, 860), "light", "en"), ("phone", (390, 800), "dark", "zh"))
     with parley() as (browser, url, openai):
         for name, size, theme, language in pictures:
             with opened(browser, url, size, theme, language, device_scale_factor=2) as page:
                 words = WORDS[language]
-                ask(page, openai, words["why"], Reply.text(words["because"]))
+                ask(page, openai, words["why"], said(words["because"]))
                 page.wait_for_timeout(200)
                 page.screenshot(path=folder / f"{name}.png")
 
