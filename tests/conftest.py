@@ -143,6 +143,12 @@ def live(app):
     server.server_close()
 
 
+def ask(page, question="One?"):
+    """Ask in a browser, as a person does."""
+    page.locator("#question").fill(question)
+    page.locator("#question").press("Enter")
+
+
 class Server:
     """Parley as people run it: `python -m webapp` in a process of its own, on a free port."""
 
@@ -199,6 +205,12 @@ def serve(tmp_path):
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def server(serve, openai):
+    """Parley as people run it, with the stub as its endpoint; a test module may override this."""
+    return serve(OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY="sk-test", CHAT_MODEL="test-model")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from . import nginx
-from .conftest import launch, wait_until
+from .conftest import ask, launch, wait_until
 from .openai_server import DONE, Reply, chunk, event
 
 EXAMPLE = (Path(__file__).parent.parent / "deploy/nginx.conf").read_text()
@@ -50,11 +50,6 @@ class Slow:
 
     def go_on(self):
         next(gate for gate in self.gates if not gate.is_set()).set()
-
-
-def ask(page, question="One?"):
-    page.locator("#question").fill(question)
-    page.locator("#question").press("Enter")
 
 
 def follows_piece_by_piece(page, openai):

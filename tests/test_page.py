@@ -6,25 +6,15 @@ from time import monotonic
 
 import pytest
 
-from .conftest import wait_until
+from .conftest import ask, wait_until
 from .openai_server import DONE, SILENCE, Reply, chunk, event
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def server(serve, openai):
-    return serve(OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY="sk-test", CHAT_MODEL="test-model")
-
-
-@pytest.fixture
 def page(visit, server):
     return visit(server.url)
-
-
-def ask(page, question):
-    page.locator("#question").fill(question)
-    page.locator("#question").press("Enter")
 
 
 def answer(page, status, index=-1):

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import Chat, wait_until
+from .conftest import Chat, ask, wait_until
 from .openai_server import DONE, SILENCE, Reply, chunk, event
 
 MARKDOWN = "# Title\n\n**Bold** and `code`,\n\n- 一\n- 二\n"
@@ -31,11 +31,6 @@ def page(visit, live):
     page.clock.install()
     page.goto(live)
     return page
-
-
-def ask(page, question="One?"):
-    page.locator("#question").fill(question)
-    page.locator("#question").press("Enter")
 
 
 def told(page, text):

@@ -143,13 +143,17 @@ def test_a_change_that_fails_is_not_saved(conversations):
     assert conversations.load(talk.id, "me").turns == []
 
 
-def test_the_session_is_written_once_and_again_only_after_a_day(client, app, monkeypatch):
-    written = []
+@pytest.fixture
+def written(app, monkeypatch):
+    """The keys of the records that are written from here on."""
+    keys = []
     records = app.config["SESSION_CACHELIB"]
     keep = records.set
-    monkeypatch.setattr(
-        records, "set", lambda key, value, timeout=None: written.append(key) or keep(key, value, timeout)
-    )
+    monkeypatch.setattr(records, "set", lambda key, value, timeout=None: keys.append(key) or keep(key, value, timeout))
+    return keys
+
+
+def test_the_session_is_written_once_and_again_only_after_a_day(client, written, monkeypatch):
     client.get("/")
     assert sum(key.startswith("session:") for key in written) == 1
     client.get("/")
@@ -222,13 +226,7 @@ def test_modes_that_are_opened_at_once_stay_where_they_were(chat, app):
     assert {(path, id_of(chat.client.get(path).text)) for path in PATHS} == set(opened)
 
 
-def test_a_first_look_at_a_mode_writes_no_session(chat, app, monkeypatch):
-    written = []
-    records = app.config["SESSION_CACHELIB"]
-    keep = records.set
-    monkeypatch.setattr(
-        records, "set", lambda key, value, timeout=None: written.append(key) or keep(key, value, timeout)
-    )
+def test_a_first_look_at_a_mode_writes_no_session(chat, written):
     ids = [id_of(chat.client.get(path).text) for path in PATHS]
     assert written == [f"conversation:{one}" for one in ids[1:]]
 

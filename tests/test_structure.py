@@ -15,7 +15,7 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 # Each module, and the modules of ours that it may import.
 ALLOWED = {
     "audio": {"backend", "budget", "conversation", "files", "llm_errors", "locks", "sound", "spoken", "tokens"},
-    "media": {"conversation", "files", "store"},
+    "media": {"chat", "conversation", "files", "store"},
     "speech": {"audio", "chat", "conversation", "spoken", "store"},
     "spoken": set(),
     "sound": {"llm_errors"},
@@ -113,6 +113,7 @@ ALLOWED = {
         "store",
         "__init__",
         "excerpt",
+        "files",
     },
     "excerpt": {"conversation"},
     "turns": {"chat", "conversation", "store"},
@@ -140,7 +141,7 @@ ALLOWED = {
     },
     "python_text": {"exchange"},
     "snippets": {"exchange", "python_text"},
-    "inspector": {"answers", "conversation", "exchange", "files", "llm", "snippets", "store", "__init__"},
+    "inspector": {"chat", "exchange", "llm", "snippets"},
     "serving": {"files"},
     "__init__": {
         *("answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files", "i18n"),

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from .conftest import ask
 from .openai_server import SILENCE, Reply, chunk, event
 
 pytestmark = pytest.mark.browser
@@ -13,11 +14,6 @@ HALF = [event(chunk("Half an answer")), SILENCE]
 @pytest.fixture
 def page(visit, live):
     return visit(live)
-
-
-def ask(page, question):
-    page.locator("#question").fill(question)
-    page.locator("#question").press("Enter")
 
 
 def answered(page, status="done"):

@@ -13,6 +13,7 @@ from .answers import Answers
 from .backend import Backend
 from .conversation import Conversation, Mode, Refused, Turn, new_id
 from .excerpt import Excerpt
+from .files import Files
 from .following import read_positions
 from .pictures import picture_name
 from .question import BadQuestion, check_question
@@ -30,6 +31,10 @@ def answers() -> Answers:
 
 def backend() -> Backend:
     return cast(Backend, current_app.extensions["backend"])
+
+
+def files() -> Files:
+    return cast(Files, current_app.extensions["files"])
 
 
 def opened(conversation_id: str) -> Conversation:

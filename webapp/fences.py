@@ -1,6 +1,9 @@
-"""Where a block of code ends that has no closing fence: with the list or the quote that it stands in."""
+"""What a line may stand in, lists and quotes, and where a block of code ends with it that has no closing fence."""
 
 import re
+
+MARKER = r"(?:[-*+]|\d{1,9}[.)])[ \t]"
+CONTAINERS = rf"(?>[ \t>]|{MARKER})*+"  # at the beginning of a line
 
 OUTSIDE_LIST = re.compile(r"^(?![ \t\r\n]).", re.MULTILINE)
 OUTSIDE_QUOTE = re.compile(r"^(?!>).", re.MULTILINE)

@@ -1,13 +1,11 @@
 """An answer as it came: its Markdown, and the panel with its requests and replies, also as code that runs."""
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from flask import Blueprint, Response, current_app, render_template
+from flask import Blueprint, Response, render_template
 
-from . import store
-from .answers import Answers
+from .chat import files, opened
 from .exchange import Exchange, load, pretty, pretty_body, shortened
-from .files import Files
 from .llm import known_parameters
 from .snippets import curl, python
 
@@ -27,12 +25,10 @@ class Shown(NamedTuple):
 
 @blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/exchange")
 def exchange(conversation_id: str, answer_id: str) -> str:
-    conversation = store.current().load(conversation_id, store.visitor())
-    conversation = cast(Answers, current_app.extensions["answers"]).live(conversation)
+    conversation = opened(conversation_id)
     turn, answer = conversation.find_answer(answer_id)
-    files = cast(Files, current_app.extensions["files"])
     # A continued answer has the requests of all its runs.
-    exchanges = [one for run in (*answer.continues, answer.id) for one in load(files, conversation.id, run)]
+    exchanges = [one for run in (*answer.continues, answer.id) for one in load(files(), conversation.id, run)]
     return render_template(
         "exchange.html",
         conversation=conversation,
@@ -45,8 +41,7 @@ def exchange(conversation_id: str, answer_id: str) -> str:
 @blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/markdown")
 def markdown(conversation_id: str, answer_id: str) -> Response:
     """Return an answer as the model wrote it; 202 while more of it may come."""
-    conversation = store.current().load(conversation_id, store.visitor())
-    _, answer = cast(Answers, current_app.extensions["answers"]).live(conversation).find_answer(answer_id)
+    _, answer = opened(conversation_id).find_answer(answer_id)
     status = 202 if answer.status == "pending" else 200
     return Response(answer.text, status, {"Cache-Control": "no-store"}, mimetype="text/plain")
 

@@ -1,12 +1,11 @@
 """The files of a conversation, images and speech, for its owner alone."""
 
-from typing import cast
-
-from flask import Blueprint, Response, current_app, request, send_file
+from flask import Blueprint, Response, request, send_file
 
 from . import store
+from .chat import files
 from .conversation import Unknown
-from .files import GONE, Files
+from .files import GONE
 
 blueprint = Blueprint("media", __name__)
 
@@ -30,10 +29,6 @@ HEADERS = {
     "Cache-Control": "private, max-age=31536000, immutable",
 }
 LONGEST_NAME = 100  # characters; folders take names of 255 bytes
-
-
-def files() -> Files:
-    return cast(Files, current_app.extensions["files"])
 
 
 @blueprint.get("/conversations/<conversation_id>/files/<name>")

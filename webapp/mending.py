@@ -7,12 +7,10 @@ of a line or half an address, is held back until it can. Nothing here decides wh
 import re
 
 from .emphasis import inline
-from .fences import outside
+from .fences import CONTAINERS, MARKER, outside
 
-MOST_HELD = 2000  # characters that may turn out to be a formula
+LONGEST_FORMULA = 2000  # characters that may turn out to be a formula
 
-MARKER = r"(?:[-*+]|\d{1,9}[.)])[ \t]"
-CONTAINERS = rf"(?>[ \t>]|{MARKER})*+"
 FENCE = re.compile(rf"^({CONTAINERS})(`{{3,}}(?=[^`\n]*$)|~{{3,}})(.*)(\n|\Z)", re.MULTILINE)
 # A line of nothing but signs may become a list, a heading, a rule or a table's second line; digits, a list. What a
 # name in brackets stands for is not shown at all.
@@ -133,7 +131,7 @@ def _goes_on(text: str, sign: re.Match[str], end: int) -> bool:
     """Tell whether a formula may still come to its end: in its line, or in its paragraph if it stands by itself."""
     if text.find("\n", sign.start(), end) < 0:
         return True
-    if end - sign.start() > MOST_HELD:
+    if end - sign.start() > LONGEST_FORMULA:
         return False
     before = text[text.rfind("\n", 0, sign.start()) + 1 : sign.start()].strip(" \t>-+*0123456789.)")
     return not before or text[sign.end() : end].lstrip(" \t\r").startswith("\n")

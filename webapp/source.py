@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .fences import outside
+from .fences import CONTAINERS, outside
 
 # What follows the first is the number of what was set aside.
 TOKEN = re.compile("\ufdd0(\\d+)\ufdd1")
@@ -37,11 +37,11 @@ PARAGRAPH_END = re.compile(r"(\n[ \t]*\n|\r\n[ \t]*\r\n)")
 LONE_RETURN = re.compile(r"\r(?!\n)")
 LINE_END = re.compile("\n")
 
-FENCE = r"^[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})"
-DEFINED = re.compile(FENCE + r"|^[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*\[\^(?P<label>[^\]\s]{1,99})\]:", re.MULTILINE)
+FENCE = rf"^{CONTAINERS}(?P<fence>`{{3,}}(?=[^`\n]*$)|~{{3,}})"
+DEFINED = re.compile(FENCE + rf"|^{CONTAINERS}\[\^(?P<label>[^\]\s]{{1,99}})\]:", re.MULTILINE)
 NOTES = re.compile(FENCE + r"|\[\^(?P<label>[^\]\s]{1,99})\]", re.MULTILINE)
 MOST_NOTES = 500
-CONTAINERS = re.compile(r"[ \t>]*(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*")
+BEGINNING = re.compile(CONTAINERS)
 SIGN = re.compile(FENCE + r"|\\[\\`$()\[\]]|`+|\$\$?|\[\^", re.MULTILINE)
 # Where words end, and what began among them with them.
 NEXT_BLOCK = re.compile(r"\n[ \t>]*(?:\r?\n|\Z|[-+*][ \t]|\d{1,9}[.)][ \t]|#{1,6}[ \t]|`{3}|~{3}|\[\^|\||(?<=>))")
@@ -187,7 +187,7 @@ def notes(text: str) -> Iterator[tuple[str, bool, int]]:
 
 
 def _defines(text: str, label: re.Match[str]) -> bool:
-    return text.startswith(":", label.end()) and bool(CONTAINERS.fullmatch(_before(text, label.start())))
+    return text.startswith(":", label.end()) and bool(BEGINNING.fullmatch(_before(text, label.start())))
 
 
 def _before(text: str, at: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, send_file, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -13,12 +13,11 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from . import store
 from .candidate import KINDS, BadImport, Candidate, TooLarge, add, counted
-from .chat import answers, backend, opened, page_url, path_of, wants_fragment
+from .chat import answers, backend, files, opened, page_url, path_of, wants_fragment
 from .choices import Choice, chosen, forget, forget_old, keep, listed
 from .conversation import ID, Conversation, Refused, new_id
 from .exchange import load
 from .export import Sending, filename, to_json, to_markdown
-from .files import Files
 from .i18n import translated
 from .importing import read
 from .llm import known_parameters
@@ -33,10 +32,6 @@ Reply = WerkzeugResponse | str | tuple[str, int]
 
 FORM_OVERHEAD = 100_000  # bytes of a form around its file
 DRAINED = 4  # times the limit: how much of a file that is too large is still taken, so that the browser hears why
-
-
-def files() -> Files:
-    return cast(Files, current_app.extensions["files"])
 
 
 @blueprint.get("/conversations/<conversation_id>/export")
