@@ -168,3 +168,13 @@ def test_a_connection_that_comes_again_goes_on(visit, live, steps):
     page.reload()
     assert wait_until(lambda: html(page)) == streamed
     visit.problems.clear()  # The browser tells of requests that failed.
+
+
+def test_code_with_chinese_in_it_keeps_its_own_type(visit, live, openai):
+    openai.enqueue(Reply.text("```python\nprint(1)  # 你好\n```\n\n- `x` 是一个变量\n"))
+    page = visit(live)
+    ask(page)
+    expect(page.locator(".answer[data-status=done]")).to_be_visible()
+    types = page.locator(".answer .text code").evaluate_all("all => all.map(one => getComputedStyle(one).fontFamily)")
+    assert len(types) == 2
+    assert all("monospace" in one and "Chinese marks" not in one for one in types)
