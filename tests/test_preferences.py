@@ -90,11 +90,12 @@ def test_a_choice_works_without_a_script_and_is_marked(visit, live, openai):
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
     page.locator("#menu-button").click()
     expect(page.get_by_role("button", name="中文")).to_have_attribute("aria-pressed", "true")
+    # A click that is a plain form does not wait for its answer; an expectation does.
     page.get_by_role("button", name="深色").click()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 24, 26)"
+    expect(page.locator("body")).to_have_css("background-color", "rgb(23, 24, 26)")
     page.locator("#menu-button").click()
     page.get_by_role("button", name="浅色").click()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 247)"
+    expect(page.locator("body")).to_have_css("background-color", "rgb(251, 250, 247)")
 
 
 @pytest.fixture
