@@ -11,8 +11,8 @@ from webapp.config import read
 from webapp.conversation import Answer, Busy, Conversation
 from webapp.files import Files
 from webapp.llm_errors import ModelUnknown
+from webapp.records import RecordFiles, Store
 from webapp.running import Logs, RunningAnswer
-from webapp.store import RecordFiles, Store
 
 from .conftest import wait_until
 from .openai_server import DONE, RESET, SILENCE, Reply, chunk, event

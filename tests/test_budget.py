@@ -4,7 +4,7 @@ from time import time
 import pytest
 
 from webapp.budget import DAY, Budget, BudgetSpent
-from webapp.store import RecordFiles
+from webapp.records import RecordFiles
 
 NIGHT = 1_767_225_600  # 00:00 UTC of a day
 

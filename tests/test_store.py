@@ -8,7 +8,8 @@ import pytest
 
 from webapp import create_app, store
 from webapp.conversation import FORMAT_VERSION, Answer, Conversation, Refused, Turn, Unknown
-from webapp.store import RecordFiles, Store
+from webapp.records import DAY, RecordFiles
+from webapp.store import Store
 
 from .conftest import Chat
 
@@ -159,8 +160,9 @@ def test_the_session_is_written_once_and_again_only_after_a_day(client, written,
     client.get("/")
     client.get("/static/style.css", buffered=True)
     assert sum(key.startswith("session:") for key in written) == 1
-    later = time() + store.DAY + 1
+    later = time() + DAY + 1
     monkeypatch.setattr(store, "time", lambda: later)
+    monkeypatch.setattr("webapp.records.time", lambda: later)
     client.get("/")
     assert sum(key.startswith("session:") for key in written) == 2
 
@@ -244,11 +246,12 @@ def test_a_session_that_names_its_conversations_keeps_them(chat, app):
 def test_a_conversation_that_is_only_read_lives_as_long_as_its_session(chat, app, monkeypatch):
     now = time()
     monkeypatch.setattr(store, "time", lambda: now)
+    monkeypatch.setattr("webapp.records.time", lambda: now)
     chat.answered("One?")
     for _ in range(app.config["SESSION_DAYS"] + 5):
-        now += store.DAY + 1
+        now += DAY + 1
         assert "One?" in chat.page()
-    now += store.DAY * app.config["SESSION_DAYS"] + 1
+    now += DAY * app.config["SESSION_DAYS"] + 1
     assert app.config["SESSION_CACHELIB"].get(f"conversation:{chat.id}") is None
 
 

@@ -19,11 +19,12 @@ ALLOWED = {
     "speech": {"audio", "chat", "conversation", "spoken", "store"},
     "spoken": set(),
     "sound": {"llm_errors"},
-    "config": set(),
+    "config": {"setting"},
+    "setting": set(),
     "locks": set(),
     "assets": set(),
     "compression": set(),
-    "proxy": {"config"},
+    "proxy": {"setting"},
     "wording": set(),
     "i18n": {"wording"},
     "preferences": {"i18n"},
@@ -74,7 +75,8 @@ ALLOWED = {
     },
     "pictures": {"conversation"},
     "running": {"conversation", "llm", "reply"},
-    "store": {"conversation", "files", "locks"},
+    "records": {"conversation", "files"},
+    "store": {"conversation", "files", "locks", "records"},
     "answers": {
         "backend",
         "budget",
@@ -175,6 +177,7 @@ WITHOUT_FLASK = (
     "catalog",
     "kinds",
 )
+WITHOUT_FLASK += ("setting", "records")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")

@@ -16,7 +16,7 @@ DAY = 86_400
 
 
 class Records(Protocol):
-    """Where what was spent is kept: `store.RecordFiles`."""
+    """Where what was spent is kept: `records.RecordFiles`."""
 
     def get(self, key: str) -> Any: ...
 

@@ -1,0 +1,94 @@
+"""What a setting is, and how its text becomes a value."""
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+Network = IPv4Network | IPv6Network
+
+
+class SettingError(ValueError):
+    """A setting's value cannot be used; the text names the variable, the value and what is allowed."""
+
+
+def text(value: str) -> str:
+    return value
+
+
+class Setting(NamedTuple):
+    name: str
+    default: str | None
+    why: str
+    parse: Callable[[str], Any] = text
+    empty_means_something: bool = False
+    secret: bool = False
+
+
+def path(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def gguf(value: str) -> Path:
+    file = path(value)
+    try:
+        with file.open("rb") as content:
+            if content.read(4) == b"GGUF":
+                return file
+    except OSError:
+        pass
+    raise ValueError("the path of a model file in GGUF format")
+
+
+def key(value: str) -> str:
+    if not re.fullmatch("[!-~]+", value):
+        raise ValueError("a key as the provider shows it: letters, digits and signs of ASCII, without blanks")
+    return value
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in value.split(",") if name.strip())
+
+
+def base_path(value: str) -> str:
+    """Return a sub-path without a slash at its end; nothing for the whole host. Raises ValueError."""
+    path = value.rstrip("/")
+    if re.search(r"/\.{1,2}(/|$)", path) or not re.fullmatch(r"(/[\w.~-]+)*", path, re.ASCII):
+        raise ValueError("a path such as /parley, of letters, digits, -, ., _ and ~")
+    return path
+
+
+def networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"addresses and networks such as 127.0.0.1, ::1, 10.0.0.0/8 with commas ({error})") from None
+
+
+def url(value: str) -> str:
+    allowed = ValueError("an address such as http://localhost:11434/v1")
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise allowed from None
+    if not usable:
+        raise allowed
+    return value.rstrip("/")
+
+
+def yes_or_no(value: str) -> bool:
+    if value not in ("0", "1"):
+        raise ValueError("0 or 1")
+    return value == "1"
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not value.strip().isascii() or not value.strip().isdigit() or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low:,} to {high:,}")
+        return int(value)
+
+    return parse
