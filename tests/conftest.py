@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import select
@@ -12,6 +13,8 @@ import pytest
 from werkzeug.serving import make_server
 
 from webapp import create_app
+from webapp.conversation import MODES
+from webapp.conversations import own_id
 
 from . import chromium
 from .openai_server import OpenAIServer
@@ -97,6 +100,20 @@ class Chat:
         return self.client.get(
             f"/conversations/{self.id}/answers/{answer_id}/stream?after={after}", headers=headers, buffered=True
         )
+
+
+def owner_of(app, conversation_id):
+    """Return the visitor whose conversation has that id, whether or not anything was asked in it."""
+    for path in app.extensions["store"].records.folder.iterdir():
+        owner = json.loads(path.read_bytes().partition(b"\n")[2]).get("visitor", "")
+        if conversation_id in {own_id(owner, mode) for mode in MODES}:
+            return owner
+    raise AssertionError("It is nobody's.")
+
+
+def conversation_of(app, conversation_id):
+    """Return a conversation as it is kept."""
+    return app.extensions["store"].load(conversation_id, owner_of(app, conversation_id))
 
 
 def statuses(page):

@@ -9,9 +9,10 @@ from webapp.backend import Backend
 from webapp.budget import Budget
 from webapp.config import read
 from webapp.conversation import Answer, Busy, Conversation
+from webapp.conversations import Store
 from webapp.files import Files
 from webapp.llm_errors import ModelUnknown
-from webapp.records import RecordFiles, Store
+from webapp.records import RecordFiles
 from webapp.running import Logs, RunningAnswer
 
 from .conftest import wait_until

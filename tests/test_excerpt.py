@@ -9,6 +9,7 @@ from webapp import excerpt
 from webapp.conversation import Answer, Conversation, Turn, Unknown
 from webapp.excerpt import MOST_CHARACTERS, MOST_TURNS, before, end_of
 
+from .conftest import owner_of
 from .openai_server import Reply, chunk, event
 
 COUNT = 1000
@@ -39,7 +40,7 @@ def fill(app):
 
     def fill(conversation_id, count=COUNT):
         store = app.extensions["store"]
-        owner = store.records.get(f"conversation:{conversation_id}")["owner"]
+        owner = owner_of(app, conversation_id)
         with store.editing(conversation_id, owner) as edited:
             edited.turns = turns(count, ANSWER)
 
@@ -137,7 +138,7 @@ def test_an_edit_shows_as_much_as_the_page_did(chat, fill):
 
 def test_where_the_window_moved_its_line_moves_alone(chat, fill, app, openai):
     fill(chat.id, 40)
-    with app.extensions["store"].editing(chat.id, record_owner(app, chat.id)) as edited:
+    with app.extensions["store"].editing(chat.id, owner_of(app, chat.id)) as edited:
         edited.parameters = {"context_tokens": 2000}
     openai.enqueue(Reply([event(chunk("Yes.", "stop"))]))
     html = chat.post("ask", htmx=True, question="And?").text
@@ -145,10 +146,6 @@ def test_where_the_window_moved_its_line_moves_alone(chat, fill, app, openai):
     assert stream.count("<article") == 0
     assert 'hx-target=".window-line" hx-swap="delete"' in stream
     assert re.search(r'hx-target="#turn-t\d+" hx-swap="afterbegin"><p class="window-line">', stream)
-
-
-def record_owner(app, conversation_id):
-    return app.extensions["store"].records.get(f"conversation:{conversation_id}")["owner"]
 
 
 # --- In Chromium ---

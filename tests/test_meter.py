@@ -6,7 +6,7 @@ import pytest
 from webapp.budget import BudgetSpent
 from webapp.conversation import Answer, Picture, Turn
 
-from .conftest import wait_until
+from .conftest import conversation_of, owner_of, wait_until
 from .openai_server import DONE, Reply, chunk, event
 
 USAGE = {
@@ -46,7 +46,7 @@ def kept(app, chat):
     store = app.extensions["store"]
 
     def change(*turns):
-        record = store._read(chat.id)
+        record = conversation_of(app, chat.id)
         record.turns.extend(turns)
         store.save(record)
 
@@ -151,7 +151,7 @@ def test_only_a_local_model_that_is_loaded_is_asked(app, openai):
 
 def test_the_budget_is_told_and_shrinks(chat, app):
     budget = app.extensions["meter"].budget
-    owner = app.extensions["store"]._read(chat.id).owner
+    owner = owner_of(app, chat.id)
     budget.spend(owner, 1500)
     assert part(chat.page(), "totals") == ["3,500 tokens of today's budget left"]
     budget.spend(owner, 4000)

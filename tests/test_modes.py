@@ -13,7 +13,7 @@ from webapp.config import read
 from webapp.conversation import Conversation
 from webapp.exchange import Exchange, exchanges_file
 
-from .conftest import Chat, element, statuses, texts, wait_until
+from .conftest import Chat, conversation_of, element, statuses, texts, wait_until
 from .openai_server import DONE, PNG, SILENCE, Reply, chunk, event
 
 SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
@@ -35,8 +35,7 @@ class Mode(Chat):
         return self.client.application.extensions["store"]
 
     def conversation(self):
-        record = self.store.records.get(f"conversation:{self.id}")
-        return self.store.load(self.id, record["owner"])
+        return conversation_of(self.client.application, self.id)
 
     def set(self, **parameters):
         talk = self.conversation()

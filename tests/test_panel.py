@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from webapp.parameter_table import TABLE, parameters_of
 
-from .conftest import Chat, wait_until
+from .conftest import Chat, conversation_of, wait_until
 from .openai_server import SILENCE, Reply
 
 
@@ -56,8 +56,7 @@ def panel(chat, query=""):
 
 
 def stored(chat):
-    store = chat.client.application.extensions["store"]
-    return store._read(chat.id)
+    return conversation_of(chat.client.application, chat.id)
 
 
 def change(chat, **values):

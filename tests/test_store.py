@@ -1,15 +1,17 @@
 import json
 import re
 import threading
+from hashlib import sha256
 from pathlib import Path
 from time import time
+from unittest.mock import ANY
 
 import pytest
 
 from webapp import create_app, store
-from webapp.conversation import FORMAT_VERSION, Answer, Conversation, Refused, Turn, Unknown
+from webapp.conversation import FORMAT_VERSION, Answer, Conversation, Turn, Unknown
+from webapp.conversations import Store, Unreadable, own_id
 from webapp.records import DAY, RecordFiles
-from webapp.store import Store
 
 from .conftest import Chat
 
@@ -106,17 +108,43 @@ def test_somebody_elses_conversation_is_unknown_like_one_that_never_was(conversa
     ],
 )
 def test_a_conversation_that_is_no_conversation_is_set_aside(conversations, records, record):
-    records.set("conversation:x", record)
-    with pytest.raises(Unknown):
-        conversations.load("x", "me")
-    assert files(records)[0].endswith(".damaged")
+    own = own_id("me", "chat")
+    records.set(f"conversation:{own}", record)
+    with pytest.raises(Unreadable, match="set aside"):
+        conversations.load(own, "me")
+    (aside,) = records.folder.glob("*.damaged")
+    assert conversations.load(own, "me") == Conversation(
+        owner="me", id=own, replaces=aside.name, created=ANY, version=FORMAT_VERSION
+    )
 
 
-def test_a_newer_format_is_left_alone(conversations, records):
-    records.set("conversation:x", {"owner": "me", "id": "x", "version": FORMAT_VERSION + 1})
-    with pytest.raises(Refused, match="newer Parley"):
-        conversations.load("x", "me")
-    assert records.get("conversation:x")["version"] == FORMAT_VERSION + 1
+@pytest.mark.parametrize("more", [{}, {"turns": "of another form"}, {"owner": 5}])
+def test_a_newer_format_is_set_aside_and_comes_back(conversations, records, more):
+    own = own_id("me", "chat")
+    newer = {"owner": "me", "id": own, "turns": [{"question": "Old?", "answers": [{}]}], "version": FORMAT_VERSION + 1}
+    records.set(f"conversation:{own}", newer | more)
+    with pytest.raises(Unreadable):
+        conversations.load(own, "me")
+    assert records.read_aside(f"conversation:{own}", "newer") == newer | more
+    with conversations.editing(own, "me") as edited:
+        edited.ask("New?", "")
+    conversations.take_back(own, "me")
+    assert [turn.question for turn in conversations.load(own, "me").turns] == ["New?"]
+
+
+def test_what_was_asked_beside_a_newer_record_goes_behind_it(conversations, records, monkeypatch):
+    own = own_id("me", "chat")
+    turns = [{"question": "Old?", "id": "turn-0", "answers": [{}]}]
+    records.set(f"conversation:{own}", {"owner": "me", "id": own, "turns": turns, "version": FORMAT_VERSION + 1})
+    with pytest.raises(Unreadable):
+        conversations.load(own, "me")
+    with conversations.editing(own, "me") as edited:
+        edited.ask("New?", "")
+    monkeypatch.setattr("webapp.conversations.FORMAT_VERSION", FORMAT_VERSION + 1)
+    conversations.take_back(own, "me")
+    assert [turn.question for turn in conversations.load(own, "me").turns] == ["Old?", "New?"]
+    conversations.take_back(own, "me")
+    assert len(conversations.load(own, "me").turns) == 2
 
 
 def test_changes_at_once_are_all_kept(conversations):
@@ -195,6 +223,91 @@ def test_two_servers_on_one_host_do_not_take_each_others_visitors(config, tmp_pa
     assert again.config["SESSION_COOKIE_NAME"] == cookie.key
 
 
+@pytest.fixture
+def place(app):
+    """Return where a record lies, by its key."""
+    folder = app.extensions["store"].records.folder
+    return lambda key: folder / sha256(key.encode()).hexdigest()
+
+
+def test_a_page_whose_record_is_damaged_begins_anew_and_says_so_until_it_is_cleared(app, chat, place, caplog):
+    chat.answered("One?")
+    path = place(f"conversation:{chat.id}")
+    path.write_bytes(whole := path.read_bytes()[:-20])
+    other = Chat(app.test_client())
+    other.answered("Theirs?")
+    assert "One?" not in (page := chat.page())
+    assert f"{path.name}.damaged" in page
+    assert f"{path.name}.damaged" in caplog.text
+    assert path.with_suffix(".damaged").read_bytes() == whole
+    assert f"{path.name}.damaged" in chat.answered("Two?")
+    assert "Theirs?" in other.page()
+    assert "damaged" not in other.page()
+    chat.post("clear", confirmed="yes")
+    assert "damaged" not in chat.page()
+    assert path.with_suffix(".damaged").exists()
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_a_question_to_a_damaged_conversation_is_not_lost(chat, place, htmx):
+    chat.answered("One?")
+    place(f"conversation:{chat.id}").write_bytes(b"garbage")
+    refused = chat.post("ask", htmx=htmx, question="Two?")
+    assert refused.status_code == 409
+    assert "set aside" in refused.text
+    assert htmx or "Two?" in refused.text
+    assert "Two?" in chat.answered("Two?")
+
+
+def test_a_damaged_session_is_set_aside_and_the_page_says_so(chat, place):
+    chat.answered("One?")
+    sid = chat.client.get_cookie(chat.client.application.config["SESSION_COOKIE_NAME"]).value
+    path = place(f"session:{sid}")
+    path.write_bytes(b"")
+    page = chat.page()
+    assert "One?" not in page
+    assert f"{path.name}.damaged" in page
+    assert place(f"conversation:{chat.id}").exists()
+
+
+def test_who_only_looks_is_forgotten_after_a_week_and_who_asked_is_not(chat, app, place, monkeypatch):
+    records = app.extensions["store"].records
+    looking = Chat(app.test_client())
+    chat.answered("One?")
+    later = time() + store.LOOKED * DAY + 1
+    monkeypatch.setattr("webapp.records.time", lambda: later)
+    records.remove_expired()
+    assert chat.page().count("One?")
+    sid = looking.client.get_cookie(app.config["SESSION_COOKIE_NAME"]).value
+    assert not place(f"session:{sid}").exists()
+
+
+def test_what_a_visitor_rarely_opens_lives_as_long_as_the_visitor(chat, app, monkeypatch):
+    now = time()
+    monkeypatch.setattr(store, "time", lambda: now)
+    monkeypatch.setattr("webapp.records.time", lambda: now)
+    images = Chat(chat.client)
+    images.id = id_of(chat.client.get("/images").text)
+    images.ask("A cat")
+    for _ in range(app.config["SESSION_DAYS"] + 5):
+        now += DAY + 1
+        chat.page()
+        app.extensions["store"].records.remove_expired()
+    assert "A cat" in chat.client.get("/images").text
+
+
+def test_somebody_elses_id_is_refused_without_a_look_at_the_record(chat, app, monkeypatch):
+    chat.answered("One?")
+    stranger = Chat(app.test_client())
+    read = []
+    monkeypatch.setattr(app.extensions["store"], "load", lambda *arguments: read.append(arguments))
+    for conversation_id in (chat.id, "never"):
+        assert stranger.client.get(f"/conversations/{conversation_id}/export").status_code == 404
+        path = f"/conversations/{conversation_id}/turns/x/leave-out"
+        assert stranger.client.post(path, headers={"HX-Request": "true"}).status_code == 404
+    assert read == []
+
+
 def test_a_visitor_whose_conversation_is_gone_gets_an_empty_one(chat, app):
     chat.answered("One?")
     app.config["SESSION_CACHELIB"].delete(f"conversation:{chat.id}")
@@ -230,7 +343,8 @@ def test_modes_that_are_opened_at_once_stay_where_they_were(chat, app):
 
 def test_a_first_look_at_a_mode_writes_no_session(chat, written):
     ids = [id_of(chat.client.get(path).text) for path in PATHS]
-    assert written == [f"conversation:{one}" for one in ids[1:]]
+    assert written == []
+    assert len(set(ids)) == 3
 
 
 def test_a_session_that_names_its_conversations_keeps_them(chat, app):
@@ -240,7 +354,8 @@ def test_a_session_that_names_its_conversations_keeps_them(chat, app):
         owner = session["visitor"]
     app.extensions["store"].save(Conversation(owner=owner, id="old-chat", turns=[Turn("One?", answers=[Answer()])]))
     assert "One?" in chat.page()
-    assert [id_of(chat.client.get(path).text) for path in PATHS[:2]] == ["old-chat", "old-completion"]
+    assert id_of(chat.page()) == "old-chat"
+    assert id_of(chat.client.get("/completion").text) != "old-completion", "It is gone."
 
 
 def test_a_conversation_that_is_only_read_lives_as_long_as_its_session(chat, app, monkeypatch):
@@ -251,13 +366,15 @@ def test_a_conversation_that_is_only_read_lives_as_long_as_its_session(chat, app
     for _ in range(app.config["SESSION_DAYS"] + 5):
         now += DAY + 1
         assert "One?" in chat.page()
-    now += DAY * app.config["SESSION_DAYS"] + 1
+    now += DAY * app.config["SESSION_DAYS"]
+    assert "One?" in chat.page()
+    now += DAY * (app.config["SESSION_DAYS"] + store.SLACK) + 1
     assert app.config["SESSION_CACHELIB"].get(f"conversation:{chat.id}") is None
 
 
 def test_looking_at_the_models_begins_no_conversation(client, app):
     assert client.get("/models?now=1").status_code == 200
-    assert list(app.config["SESSION_CACHELIB"].folder.iterdir()) == []
+    assert files(app.extensions["store"].records) == []
 
 
 def test_a_record_of_version_1_is_read_and_saved_as_the_current_one(conversations):

@@ -75,12 +75,14 @@ ALLOWED = {
     },
     "pictures": {"conversation"},
     "running": {"conversation", "llm", "reply"},
-    "records": {"conversation", "files"},
-    "store": {"conversation", "files", "locks", "records"},
+    "records": {"conversation", "files", "locks"},
+    "conversations": {"conversation", "locks", "records"},
+    "store": {"conversation", "conversations", "files", "records"},
     "answers": {
         "backend",
         "budget",
         "conversation",
+        "conversations",
         "exchange",
         "failure",
         "files",
@@ -89,7 +91,6 @@ ALLOWED = {
         "pictures",
         "reply",
         "running",
-        "store",
         "tokens",
     },
     "growth": set(),
@@ -177,7 +178,7 @@ WITHOUT_FLASK = (
     "catalog",
     "kinds",
 )
-WITHOUT_FLASK += ("setting", "records")
+WITHOUT_FLASK += ("setting", "records", "conversations")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")

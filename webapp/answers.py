@@ -18,13 +18,13 @@ from . import exchange
 from .backend import Backend
 from .budget import Budget
 from .conversation import Answer, Conversation, Picture, Refused, Status, Turn
+from .conversations import Store
 from .failure import Failure, failure_of
 from .files import Files
 from .llm_errors import LLMError, Stopped
 from .pictures import pictures_of
 from .reply import Piece
 from .running import HEARTBEAT, Logs, Positions, RunningAnswer
-from .store import Store
 from .tokens import counted, estimated_usage
 from .wording import say
 

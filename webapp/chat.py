@@ -39,7 +39,7 @@ def files() -> Files:
 
 def opened(conversation_id: str) -> Conversation:
     """Return the visitor's conversation with that id, as far as its pending answer has come."""
-    return answers().live(store.current().load(conversation_id, store.visitor()))
+    return answers().live(store.loaded(conversation_id))
 
 
 def wants_fragment() -> bool:

@@ -9,7 +9,7 @@ Nothing here knows of Flask, of files or of a network. What a person may not do 
 
 from collections.abc import Iterator
 from time import time
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import Struct, field
 
@@ -19,11 +19,12 @@ from .wording import say
 
 # Who deals with conversations finds here what they are made of, too.
 __all__ = ["ID", "Answer", "Busy", "Conversation", "Failure", "Message", "Mode", "Picture", "Refused", "Status", "Turn"]
-__all__ += ["CONTINUE_PROMPT", "FORMAT_VERSION", "Unknown", "new_id"]
+__all__ += ["CONTINUE_PROMPT", "FORMAT_VERSION", "MODES", "Unknown", "new_id"]
 
 FORMAT_VERSION = 3
 
 Mode = Literal["chat", "completion", "image"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 Message = dict[str, str]
 
 CONTINUE_PROMPT = "Continue your last answer exactly where it stopped. Do not repeat any of it."
@@ -61,6 +62,7 @@ class Conversation(Struct, omit_defaults=True):
     mode: Mode = "chat"
     turns: list[Turn] = []
     set_aside: dict[str, list[Turn]] = {}
+    replaces: str = ""  # the file of the record that was here before and cannot be used
     parameters: dict[str, Any] = {}
     single: bool = False  # what the switch for single questions stands at
     sent_from: str = ""
@@ -189,6 +191,7 @@ class Conversation(Struct, omit_defaults=True):
         self._refuse_while_busy()
         self.turns.clear()
         self.set_aside.clear()
+        self.replaces = ""
         self.sent_from = self.counted = ""
 
     def retry(self, turn_id: str) -> Turn:

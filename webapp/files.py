@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import time
 
@@ -49,9 +49,16 @@ def _flush_folder(path: Path) -> None:
         os.close(folder)
 
 
-def older(folder: Path, seconds: float) -> list[Path]:
-    """Return what lies in a folder and was not changed for so long."""
-    return [path for path in folder.iterdir() if _age(path) > seconds]
+def each(folder: Path) -> Iterator[Path]:
+    """Yield what lies in a folder, without reading all of a large one at once."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield Path(entry.path)
+
+
+def older(folder: Path, seconds: float) -> Iterator[Path]:
+    """Yield what lies in a folder and was not changed for so long."""
+    return (path for path in each(folder) if _age(path) > seconds)
 
 
 def _age(path: Path) -> float:
@@ -111,9 +118,17 @@ class Files:
         for path in self.path(conversation_id, answer_id).parent.glob(f"{answer_id}*"):
             path.unlink(missing_ok=True)
 
-    def untouched(self, seconds: float) -> list[str]:
-        """Return the conversations in whose folders nothing was written for so long."""
-        return [path.name for path in older(self.folder, seconds) if NAME.fullmatch(path.name)]
+    def untouched(self, seconds: float) -> Iterator[str]:
+        """Yield the conversations in whose folders nothing was written for so long."""
+        return (path.name for path in older(self.folder, seconds) if NAME.fullmatch(path.name))
+
+    def sizes(self, conversation_id: str) -> list[int]:
+        """Return the size of each file of a conversation, in bytes."""
+        try:
+            with os.scandir(self.path(conversation_id, "x").parent) as entries:
+                return [entry.stat().st_size for entry in entries]
+        except FileNotFoundError:
+            return []
 
     def remove(self, conversation_id: str) -> None:
         """Remove all files of a conversation."""

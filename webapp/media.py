@@ -34,7 +34,7 @@ LONGEST_NAME = 100  # characters; folders take names of 255 bytes
 @blueprint.get("/conversations/<conversation_id>/files/<name>")
 def file(conversation_id: str, name: str) -> Response:
     """Send a file, or with `?download=<name>` let it be saved under that name."""
-    store.current().load(conversation_id, store.visitor())
+    store.loaded(conversation_id)
     path = files().path(conversation_id, name)
     ending = path.suffix.removeprefix(".")
     if ending not in TYPES:

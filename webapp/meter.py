@@ -63,7 +63,7 @@ def helpers() -> dict[str, object]:
 @blueprint.post("/conversations/<conversation_id>/estimate")
 def estimate(conversation_id: str) -> str:
     """Return what the question in the box would send, were it sent now."""
-    conversation = store.current().load(conversation_id, store.visitor())
+    conversation = store.loaded(conversation_id)
     sending = _counted(conversation, request.form.get("question", ""), single="single" in request.form)
     return render_template("_sending.html", conversation=conversation, sending=sending)
 

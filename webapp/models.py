@@ -99,7 +99,7 @@ def use() -> Reply:
             return render_template("_notice.html", message=str(refusal)), refusal.status
         return _page(None, notice=str(refusal), typed=request.form.get("model", "")), refusal.status
     own = store.own_conversation(mode)
-    with store.current().editing(own.id, own.owner) as conversation:
+    with store.editing(own.id) as conversation:
         others = {key: value for key, value in conversation.parameters.items() if key != "model"}
         conversation.set_parameters(others | ({"model": name} if name else {}))
     target = page_url(own)

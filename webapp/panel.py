@@ -33,7 +33,7 @@ def helpers() -> dict[str, object]:
 @blueprint.get("/conversations/<conversation_id>/parameters")
 def parameters(conversation_id: str) -> str:
     """Return the panel; with `defaults` in the query its fields are empty, for the person to save."""
-    conversation = store.current().load(conversation_id, store.visitor())
+    conversation = store.loaded(conversation_id)
     values = {} if "defaults" in request.args else conversation.parameters
     return _form("parameters.html", conversation, shown(conversation.mode, values))
 
@@ -41,13 +41,13 @@ def parameters(conversation_id: str) -> str:
 @blueprint.post("/conversations/<conversation_id>/parameters")
 def save(conversation_id: str) -> Response | str | tuple[str, int]:
     """Save what was set, or return the form as it was typed, with what is wrong beside each field."""
-    conversation = store.current().load(conversation_id, store.visitor())
+    conversation = store.loaded(conversation_id)
     values, errors = read(conversation.mode, _typed())
     fragment = "HX-Request" in request.headers
     if errors:
         template = "_parameters.html" if fragment else "parameters.html"
         return _form(template, conversation, request.form, errors), 422
-    with store.current().editing(conversation_id, conversation.owner) as conversation:
+    with store.editing(conversation_id) as conversation:
         conversation.set_parameters(values)
     if fragment:
         return render_template("_parameters_saved.html", conversation=conversation)

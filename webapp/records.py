@@ -9,17 +9,29 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from time import sleep, time
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from cachelib.base import BaseCache
 
 from .conversation import new_id
-from .files import write_whole
+from .files import each, write_whole
+from .locks import Locks
 
 log = logging.getLogger(__name__)
 
 DAY = 86_400
+
+# Why a record lies beside its place, where nothing overwrites it.
+Aside = Literal["damaged", "newer"]
+
+
+class Damaged(Exception):
+    """A record cannot be used; `name` is what its file is called from now on."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.name = name
 
 
 class RecordFiles(BaseCache):
@@ -36,19 +48,26 @@ class RecordFiles(BaseCache):
         # How a write is done, which waits for the disk. A server whose requests share one thread puts
         # something here that waits in another one.
         self.off_loop: Callable[..., None] = lambda write, *arguments: write(*arguments)
+        self._locks = Locks()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def get(self, key: str) -> Any:
-        path = self._path(key)
+        """Return a record's value; None where there is none that can be read."""
         try:
-            expiry, _, value = path.read_bytes().partition(b"\n")
+            return self.read(key)
+        except Damaged:
+            return None
+
+    def read(self, key: str) -> Any:
+        """Return a record's value; None where there is none. Raises Damaged, and OSError."""
+        try:
+            expiry, _, value = self._path(key).read_bytes().partition(b"\n")
         except FileNotFoundError:
             return None
         try:
             return msgspec.json.decode(value) if int(expiry) > time() else None
         except ValueError as error:
-            self.set_aside(key, error)
-            return None
+            raise Damaged(self.set_aside(key, error)) from None
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         """Write a record that lives `timeout` seconds, or for the folder's lifetime."""
@@ -56,51 +75,76 @@ class RecordFiles(BaseCache):
         return True
 
     def _write(self, key: str, value: bytes, lifetime: int) -> None:
-        self.off_loop(write_whole, self._path(key), b"%d\n" % (int(time()) + lifetime) + value)
+        path = self._path(key)
+        with self._locks.held(path.name):
+            self.off_loop(write_whole, path, b"%d\n" % (int(time()) + lifetime) + value)
 
     def renew(self, key: str) -> None:
-        """Let a record's lifetime begin anew, once a day. Raises OSError."""
+        """Let a record's lifetime begin anew, once a day; who may change it meanwhile must not. Raises OSError."""
         try:
             expiry, _, value = self._path(key).read_bytes().partition(b"\n")
             left = int(expiry) - time()
         except (FileNotFoundError, ValueError):
-            return  # Gone, or damaged: whoever reads it says so.
+            return  # Gone, or damaged: who reads it says so.
         if 0 < left < self.lifetime - DAY:
             self._write(key, value, self.lifetime)
 
     def has(self, key: str) -> bool:
         """Tell whether there is a record, be it one that was set aside."""
-        path = self._path(key)
-        return path.exists() or any(self.folder.glob(f"{path.name}.*"))
+        return self._path(key).exists() or any(self.aside(key, why) for why in ("damaged", "newer"))
 
     def delete(self, key: str) -> bool:
-        self._path(key).unlink(missing_ok=True)
+        """Delete a record, and what was set aside in its place."""
+        path = self._path(key)
+        for one in (path, path.with_suffix(".damaged"), path.with_suffix(".newer")):
+            one.unlink(missing_ok=True)
         return True
 
     def remove_expired(self) -> None:
         """Delete the records whose time is over, and what a crash left half written."""
-        for path in list(self.folder.iterdir()):
+        for path in each(self.folder):
             sleep(0)  # Let requests go first.
-            if _is_over(path):
-                path.unlink(missing_ok=True)
+            if self._is_over(path):
+                with self._locks.held(path.name):  # It may be written just now.
+                    if self._is_over(path):
+                        path.unlink(missing_ok=True)
+
+    def _is_over(self, path: Path) -> bool:
+        try:
+            if path.name.startswith("new-"):
+                return path.stat().st_mtime < time() - DAY
+            if path.suffix == ".damaged":
+                return path.stat().st_mtime < time() - self.lifetime
+            with path.open("rb") as file:
+                return int(file.readline(20)) <= time()
+        except (OSError, ValueError):
+            return False  # Gone, or damaged: it is set aside when somebody asks for it.
 
     def _path(self, key: str) -> Path:
         # A key holds what came in a cookie; its hash is a safe file name and does not give it away.
         return self.folder / sha256(key.encode()).hexdigest()
 
-    def set_aside(self, key: str, error: Exception) -> None:
-        """Keep a record that cannot be used under another name, where nothing overwrites it."""
+    def set_aside(self, key: str, reason: object, why: Aside = "damaged") -> str:
+        """Keep a record that cannot be used under another name, where nothing overwrites it, and return that."""
         path = self._path(key)
-        aside = path.with_suffix(f".{new_id()}.damaged")
+        aside = path.with_suffix(f".{why}")
+        if aside.exists():
+            aside = path.with_suffix(f".{new_id()}.{why}")
         path.rename(aside)
-        log.error("A record could not be read (%s); it is kept as %s.", error, aside)
+        log.error("A record could not be used (%s); it is kept as %s.", reason, aside)
+        return aside.name
 
+    def aside(self, key: str, why: Aside) -> str:
+        """Return the name of the file that a record was set aside as; empty where it was not."""
+        path = self._path(key).with_suffix(f".{why}")
+        return path.name if path.exists() else ""
 
-def _is_over(path: Path) -> bool:
-    try:
-        if path.name.startswith("new-"):
-            return path.stat().st_mtime < time() - DAY
-        with path.open("rb") as file:
-            return int(file.readline()) <= time()
-    except (OSError, ValueError):
-        return False  # Gone, or damaged: it is set aside when somebody asks for it.
+    def read_aside(self, key: str, why: Aside) -> Any:
+        """Return the value of a record that was set aside; None where it cannot be read."""
+        try:
+            return msgspec.json.decode(self._path(key).with_suffix(f".{why}").read_bytes().partition(b"\n")[2])
+        except (OSError, ValueError):
+            return None
+
+    def delete_aside(self, key: str, why: Aside) -> None:
+        self._path(key).with_suffix(f".{why}").unlink(missing_ok=True)

@@ -144,7 +144,7 @@ def _transcription(conversation: Conversation) -> str:
         upload.filename,
         upload.mimetype,
         upload.read(),
-        lambda: store.current().load(conversation.id, conversation.owner),
+        lambda: store.loaded(conversation.id),
     )
 
 

@@ -1,115 +1,66 @@
-"""The only module that touches `flask.session`, and the records that lie beside it.
+"""Who a visitor is, and what is theirs: the only module that touches `flask.session`.
 
-The session's own record says who the visitor is and which conversation is theirs, and hardly ever
-changes; each conversation is a record of its own, so that a turn costs what its own conversation costs.
-Both lie in the same folder, which one process at a time may use.
+The session's own record says who the visitor is, and hardly ever changes; each conversation is a record
+of its own, so that a turn costs what its own conversation costs. Both lie in the same folder, which one
+process at a time may use.
 """
 
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from hashlib import sha256
 from pathlib import Path
 from time import time
+from typing import Any
 
-import msgspec
-from flask import Flask, current_app, session
+from cachelib.base import BaseCache
+from flask import Flask, current_app, request, session
 from flask_session import Session
 
-from .conversation import FORMAT_VERSION, Conversation, Mode, Refused, Unknown, new_id
+from .conversation import MODES, Conversation, Mode, Refused, Unknown, new_id
+from .conversations import GONE, Store, Unreadable, own_id
 from .files import write_whole
-from .locks import Locks
 from .records import DAY, RecordFiles
 from .wording import say
 
-GONE = say("That conversation is not here any more. Reload the page to go on with the one that is.")
+SESSIONS = "session:"
+# Days that are kept beyond SESSION_DAYS: a use is noted once a day, and each record says by itself when it ends.
+SLACK = 2
+# Days that a session is kept whose visitor has only looked, as programs do that bring no cookie back.
+LOOKED = 7
 
 
 class FolderTaken(Exception):
     """Another process uses the data folder."""
 
 
-class Store:
-    """The conversations, each behind its own lock and readable by its owner alone."""
+class _Sessions(BaseCache):
+    """The sessions' records. Of who has not sent anything yet, there is nothing to be kept for long."""
 
     def __init__(self, records: RecordFiles):
-        self.records = records
-        self._locks = Locks()
+        super().__init__()
+        self._records = records
 
-    def load(self, conversation_id: str, owner: str) -> Conversation:
-        """Return a conversation as it is now. Raises Unknown, for somebody else's as for none at all."""
-        if (conversation := self._loaded(conversation_id, owner)) is None:
-            raise Unknown(GONE)
-        return conversation
+    def get(self, key: str) -> Any:
+        return self._records.get(key)
 
-    def _loaded(self, conversation_id: str, owner: str) -> Conversation | None:
-        """Return a conversation, or None where there is none; somebody else's raises Unknown."""
-        if (conversation := self._read(conversation_id)) is None:
-            return None
-        if conversation.owner != owner:
-            raise Unknown(GONE)
-        if conversation.version > FORMAT_VERSION:
-            raise Refused(say("This conversation was written by a newer Parley. Start that one to go on with it."))
-        return conversation
+    def set(self, key: str, value: Any, timeout: Any = None) -> bool:
+        return self._records.set(key, value, LOOKED * DAY if value.get("looked") else timeout)
 
-    def _read(self, conversation_id: str) -> Conversation | None:
-        key = _key(conversation_id)
-        record = self.records.get(key)
-        try:
-            conversation = None if record is None else msgspec.convert(record, Conversation)
-            if conversation and not all(
-                turn.answers and -1 <= turn.shown < len(turn.answers) for turn in conversation.every_turn()
-            ):
-                raise msgspec.ValidationError("a turn shows an answer that it does not have")
-            return conversation
-        except msgspec.ValidationError as error:
-            self.records.set_aside(key, error)
-            return None
-
-    def save(self, conversation: Conversation) -> None:
-        conversation.version = FORMAT_VERSION
-        self.records.set(_key(conversation.id), conversation)
-
-    def open(self, conversation_id: str, owner: str, mode: Mode) -> Conversation:
-        """Return a conversation and let its lifetime begin anew; where there is none, begin an empty one."""
-        with self._locks.held(conversation_id):
-            self.records.renew(_key(conversation_id))
-            if (conversation := self._loaded(conversation_id, owner)) is None:
-                conversation = Conversation(owner=owner, id=conversation_id, mode=mode)
-                self.save(conversation)
-            return conversation
-
-    @contextmanager
-    def editing(self, conversation_id: str, owner: str) -> Iterator[Conversation]:
-        """Open a conversation for a change, alone; it is saved at the end, unless an exception passes."""
-        with self._locks.held(conversation_id):
-            conversation = self.load(conversation_id, owner)
-            yield conversation
-            self.save(conversation)
-
-    def remove_if_gone(self, conversation_id: str, remove: Callable[[str], None]) -> None:
-        """Call `remove` with a conversation's id if its record is gone, while nobody can begin it anew."""
-        with self._locks.held(conversation_id):
-            if not self.records.has(_key(conversation_id)):
-                remove(conversation_id)
-
-
-def _key(conversation_id: str) -> str:
-    return f"conversation:{conversation_id}"
+    def delete(self, key: str) -> bool:
+        return self._records.delete(key)
 
 
 def init_app(app: Flask) -> None:
     """Set up the session and the store, in `DATA_DIR`."""
-    lifetime = timedelta(days=app.config["SESSION_DAYS"])
+    lifetime = timedelta(days=app.config["SESSION_DAYS"] + SLACK)
     records = RecordFiles(app.config["DATA_DIR"] / "records", int(lifetime.total_seconds()))
     app.extensions["store"] = Store(records)
     app.config.update(
         SESSION_TYPE="cachelib",
-        SESSION_CACHELIB=records,
-        SESSION_KEY_PREFIX="session:",
+        SESSION_CACHELIB=_Sessions(records),
+        SESSION_KEY_PREFIX=SESSIONS,
         # Browsers tell cookies apart by host alone: another Parley, on another port, has other visitors.
         SESSION_COOKIE_NAME=f"parley-{_installation(app.config['DATA_DIR'])}",
         SESSION_COOKIE_HTTPONLY=True,
@@ -140,37 +91,84 @@ def current() -> Store:
 
 def visitor() -> str:
     """Return the visitor's id, or one that owns nothing where the browser brought no session."""
-    if "visitor" in session and time() - session["seen"] > DAY:
-        session["seen"] = time()  # Writes the record, and so begins its lifetime anew.
     return str(session.get("visitor", ""))
+
+
+def own_ids() -> dict[Mode, str]:
+    """Return the ids of the visitor's conversations by their modes; none where the browser brought no session.
+
+    A session of an earlier time may name them; from then on they follow from the visitor's id.
+    """
+    owner = visitor()
+    named = {mode: session.get("conversation" if mode == "chat" else mode) for mode in MODES}
+    return {mode: str(named[mode] or own_id(owner, mode)) for mode in MODES} if owner else {}
+
+
+def require_own(conversation_id: str) -> None:
+    """Raise Unknown where a conversation is not the visitor's.
+
+    By what the visitor has, without a look at the conversation: somebody else's then takes no longer than none.
+    """
+    if conversation_id not in own_ids().values():
+        raise Unknown(GONE)
+
+
+def loaded(conversation_id: str) -> Conversation:
+    """Return the visitor's conversation with that id. Raises Unknown and Unreadable."""
+    require_own(conversation_id)
+    _note_use()
+    return current().load(conversation_id, visitor())
+
+
+def editing(conversation_id: str) -> AbstractContextManager[Conversation]:
+    """Open the visitor's conversation with that id for a change. Raises Unknown and Unreadable."""
+    require_own(conversation_id)
+    return current().editing(conversation_id, visitor())
 
 
 def own_conversation(mode: Mode = "chat") -> Conversation:
     """Return the visitor's conversation of a mode, an empty one where there is none; who has no session gets one."""
-    owner = visitor()
-    if not owner:
-        owner = new_id()
-        session.update({"visitor": owner, "seen": time()})
-    return current().open(_own_id(owner, mode), owner, mode)
+    if not visitor():
+        session.update({"visitor": new_id(), "seen": time(), "looked": True})
+        _begin_after_damage()
+    _note_use()
+    conversation_id, owner = own_ids()[mode], visitor()
+    try:
+        current().take_back(conversation_id, owner)
+        return current().load(conversation_id, owner)
+    except Unreadable:
+        return current().load(conversation_id, owner)
+    except Unknown:  # One that the session names, and that is gone.
+        session.pop("conversation" if mode == "chat" else mode, None)
+        return current().load(own_ids()[mode], owner)
+
+
+def _begin_after_damage() -> None:
+    """Let the conversation of who comes with a session that cannot be read say so."""
+    brought = request.cookies.get(current_app.config["SESSION_COOKIE_NAME"], "")
+    if aside := current().records.aside(f"{SESSIONS}{brought}", "damaged"):
+        conversation = current().load(own_id(visitor(), "chat"), visitor())
+        conversation.replaces = aside
+        current().save(conversation)
 
 
 def peek(mode: Mode) -> Conversation:
     """Return the visitor's conversation of a mode, or an empty one that is kept nowhere."""
-    owner = visitor()
     try:
-        return current().load(_own_id(owner, mode), owner)
-    except Unknown:
-        return Conversation(owner=owner, mode=mode)
+        return loaded(own_ids().get(mode, ""))
+    except Refused:
+        return Conversation(owner=visitor(), mode=mode)
 
 
-def _own_id(owner: str, mode: Mode) -> str:
-    """Return the id of a visitor's conversation of a mode: the one that an older session names, or else of all time.
-
-    What is known from the start need not be written into the session, where two requests at once, each
-    with its own snapshot, would lose one of two ids. Who does not know the owner's id cannot guess it.
-    """
-    key = "conversation" if mode == "chat" else mode
-    return str(session.get(key) or sha256(f"{owner}:{mode}".encode()).hexdigest()[:32])
+def _note_use() -> None:
+    """Let the lifetime of all that a visitor has begin anew, once a day."""
+    if session.get("looked") and request.method == "POST":
+        del session["looked"]
+    if "visitor" not in session or time() - session["seen"] < DAY:
+        return
+    session["seen"] = time()  # Writes the session's record.
+    for conversation_id in own_ids().values():
+        current().renew(conversation_id)
 
 
 _held: dict[Path, int] = {}

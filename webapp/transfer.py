@@ -120,7 +120,7 @@ def _answered(conversation: Conversation, change: Callable[[], Reply]) -> Reply:
 
 def _add(conversation: Conversation, candidate: Candidate, import_id: str, skipped: Counter[str]) -> Reply:
     _check_parameters(candidate)
-    with store.current().editing(conversation.id, conversation.owner) as edited:
+    with store.editing(conversation.id) as edited:
         skipped = skipped + add(edited, candidate, import_id)
     forget(files(), conversation.id)
     added = len(candidate.turns)

@@ -80,7 +80,7 @@ def take_back(conversation_id: str, turn_id: str) -> Reply:
 def _edit(conversation_id: str, change: Callable[[Conversation], Turn], *, all_of_it: bool = False) -> Reply:
     """Make a change that asks nothing, and show it."""
     try:
-        with store.current().editing(conversation_id, store.visitor()) as edited:
+        with store.editing(conversation_id) as edited:
             turn = change(edited)
     except Refused as refusal:
         return refused(conversation_id, refusal)
