@@ -173,26 +173,38 @@ class Server:
         clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
         self.settings = clean | {"PORT": "0", "DATA_DIR": str(folder)} | settings
         self.process = None
+        self._log = folder.parent / f"{folder.name}.stderr"
         self.start()
 
     def start(self):
         self.close()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "webapp"],
-            cwd=ROOT,
-            env=self.settings,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with self._log.open("ab") as log:  # A pipe that nobody empties would be full in the end.
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "webapp"],
+                cwd=ROOT,
+                env=self.settings,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
         readable, _, _ = select.select([self.process.stdout], [], [], 30)
         assert readable, "The server said nothing."
         self.line = self.process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:(\d+)", self.line)
-        assert found, self.process.stderr.read()
+        assert found, self.log
         self.url = found.group(0)
         self.settings["PORT"] = found.group(1)  # A restart is at the same address.
+
+    @property
+    def log(self):
+        """All that the server has written to its standard error."""
+        return self._log.read_text()
+
+    @property
+    def complaints(self):
+        """The lines of the log that tell of something wrong."""
+        return [line for line in self.log.splitlines() if " INFO " not in line]
 
     def kill(self):
         self.process.kill()
@@ -207,7 +219,6 @@ class Server:
             return
         self.kill()
         self.process.stdout.close()
-        self.process.stderr.close()
 
 
 @pytest.fixture

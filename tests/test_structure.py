@@ -21,6 +21,9 @@ ALLOWED = {
     "sound": {"llm_errors"},
     "config": {"setting"},
     "setting": set(),
+    "logs": set(),
+    "answer_line": {"logs", "tokens", "turn"},
+    "request_log": {"logs"},
     "locks": set(),
     "assets": set(),
     "compression": set(),
@@ -79,6 +82,7 @@ ALLOWED = {
     "conversations": {"conversation", "locks", "records"},
     "store": {"conversation", "conversations", "files", "records"},
     "answers": {
+        "answer_line",
         "backend",
         "budget",
         "conversation",
@@ -145,14 +149,14 @@ ALLOWED = {
     "python_text": {"exchange"},
     "snippets": {"exchange", "python_text"},
     "inspector": {"chat", "exchange", "llm", "snippets"},
-    "serving": {"files"},
+    "serving": {"files", "logs"},
     "__init__": {
         *("answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files", "i18n"),
-        *("proxy", "security", "store"),
+        *("proxy", "request_log", "security", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "preferences", "speech", "transfer", "turns"),
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},
-    "__main__": {"__init__", "config", "local_model", "prices", "serving", "store"},
+    "__main__": {"__init__", "config", "local_model", "logs", "prices", "serving", "store"},
 }
 EVERYBODYS = {"wording"}  # Whoever has something to say to people may say it.
 OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
@@ -178,7 +182,7 @@ WITHOUT_FLASK = (
     "catalog",
     "kinds",
 )
-WITHOUT_FLASK += ("setting", "records", "conversations")
+WITHOUT_FLASK += ("setting", "records", "conversations", "logs", "answer_line")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")

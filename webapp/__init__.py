@@ -30,6 +30,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         panel,
         preferences,
         proxy,
+        request_log,
         security,
         speech,
         store,
@@ -66,6 +67,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     meter.init_app(app)
     security.init_app(app)
     errors.init_app(app)
+    request_log.init_app(app)
     for part in (chat, turns, panel, preferences, inspector, transfer, models, media, speech):
         app.register_blueprint(part.blueprint)
     return app

@@ -11,7 +11,7 @@ import sys  # noqa: E402
 from collections.abc import Mapping  # noqa: E402
 from typing import Any  # noqa: E402
 
-from . import __version__, config, create_app, prices, store  # noqa: E402
+from . import __version__, config, create_app, logs, prices, store  # noqa: E402
 from .local_model import LocalModelError, find, name_of  # noqa: E402
 
 
@@ -34,8 +34,10 @@ def main() -> None:
         help=argparse.SUPPRESS,  # for the Makefile: 0 is yes, 1 is no
     )
     arguments = parser.parse_args()
+    logs.begin("text")
     try:
         values = config.read()
+        logs.begin(values["LOG_FORMAT"])
         if arguments.wants_local_model:
             sys.exit(not config.wants_local_model(values))
         prices.read(values["PRICES"])

@@ -15,6 +15,7 @@ from time import time
 from typing import Any
 
 from . import exchange
+from .answer_line import tell
 from .backend import Backend
 from .budget import Budget
 from .conversation import Answer, Conversation, Picture, Refused, Status, Turn
@@ -91,7 +92,7 @@ class Answers:
         with self.store.editing(conversation.id, conversation.owner) as edited:
             orphan = self._settle_orphan(edited)
         if orphan:
-            self._spend(conversation.owner, orphan)
+            self._account(conversation, orphan)
         self.logs.remove(turn.answer.id)
         return edited
 
@@ -204,11 +205,13 @@ class Answers:
             return
         self._drop(running)
         if answer:
-            self._spend(running.owner, answer)
+            self._account(edited, answer)
 
-    def _spend(self, owner: str, answer: Answer) -> None:
+    def _account(self, conversation: Conversation, answer: Answer) -> None:
+        """Log a settled answer, and count what it spent."""
+        tell(conversation.id, conversation.owner, answer)
         try:
-            self.budget.spend(owner, counted(answer.usage).total or 0)
+            self.budget.spend(conversation.owner, counted(answer.usage).total or 0)
         except OSError:
             log.exception("What an answer spent could not be counted against the budget.")
 

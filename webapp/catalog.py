@@ -116,7 +116,7 @@ class Catalog:
             listing = Listing(models_of(self._fetch()), time(), tried=time())
         except LLMError as error:
             if str(error) != str(listing.failure):  # Some endpoints have no list; once is enough to say so.
-                log.warning("The endpoint's models cannot be listed: %s", error)
+                log.warning("The endpoint's models cannot be listed (%s, status %s).", error, error.status)
             listing = listing._replace(failure=error, tried=time())
         except Exception as error:  # Whatever it is, who waits for the list must hear that it does not come.
             log.exception("The endpoint's models could not be listed in a way that nobody foresaw.")

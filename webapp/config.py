@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from .setting import Setting, SettingError, base_path, gguf, hosts, key, networks, path, url, whole, yes_or_no
+from .setting import Setting, SettingError, base_path, gguf, hosts, key, networks, one_of, path, url, whole, yes_or_no
 
 __all__ = ["LOOPBACK", "SETTINGS", "SettingError", "describe", "public_url", "read", "wants_local_model"]
 
@@ -82,6 +82,12 @@ SETTINGS = (
         "The context window that conversations have to fit, in tokens; older turns that do not fit are left out. Not "
         "set: what the endpoint reports.",
         whole(256, 100_000_000),
+    ),
+    Setting(
+        "LOG_FORMAT",
+        "text",
+        "How a line of the log looks: text for people, json for programs.",
+        one_of("text", "json"),
     ),
     Setting("DATA_DIR", "instance", "The folder that keeps the conversations.", path),
     Setting(

@@ -13,14 +13,25 @@ import gevent
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventWorker
 
 from .files import older
+from .logs import hub_failed
 
 log = logging.getLogger(__name__)
 
 DAY = 86_400
 GRACE = 8  # seconds for what still runs when the server is told to stop
+
+
+class Log(Logger):  # type: ignore[misc]
+    """Gunicorn's log without a handler of its own: its words go where all others go."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -72,6 +83,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "timeout": 120,
             "keepalive": 2,
             "loglevel": "warning",
+            "logger_class": Log,
             "control_socket_disable": True,
             # Whose word counts is TRUSTED_PROXIES' to say; gunicorn would believe everything on this machine.
             "forwarded_allow_ips": "",
@@ -82,7 +94,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
+        gevent.hub.Hub.print_exception = hub_failed
         app = self.make_app()
+        app.debug = False  # whatever FLASK_DEBUG says: its traces are for nobody but a developer
         # A slow disk must not stop the other greenlets, so that a record is written in a real thread. Not beside the
         # local model: starting its process forks in Python, and that may hang where real threads are.
         if not app.extensions["backend"].local:

@@ -85,6 +85,15 @@ def yes_or_no(value: str) -> bool:
     return value == "1"
 
 
+def one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(" or ".join(allowed))
+        return value
+
+    return parse
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
         if not value.strip().isascii() or not value.strip().isdigit() or not low <= int(value) <= high:

@@ -15,7 +15,7 @@ from time import time
 from typing import Any
 
 from cachelib.base import BaseCache
-from flask import Flask, current_app, request, session
+from flask import Flask, current_app, g, request, session
 from flask_session import Session
 
 from .conversation import MODES, Conversation, Mode, Refused, Unknown, new_id
@@ -91,7 +91,8 @@ def current() -> Store:
 
 def visitor() -> str:
     """Return the visitor's id, or one that owns nothing where the browser brought no session."""
-    return str(session.get("visitor", ""))
+    g.visitor = owner = str(session.get("visitor", ""))  # For the log.
+    return owner
 
 
 def own_ids() -> dict[Mode, str]:
