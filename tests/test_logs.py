@@ -35,7 +35,7 @@ REVIEWED = {
     ("logs", "filename"),
     ("logs", "lineno"),
     ("records", "aside"),
-    ("records", "error"),
+    ("records", "reason"),  # an exception, or a sentence without values
 }
 
 
