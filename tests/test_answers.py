@@ -13,6 +13,7 @@ from webapp.conversations import Store
 from webapp.files import Files
 from webapp.llm_errors import ModelUnknown
 from webapp.records import RecordFiles
+from webapp.room import Room
 from webapp.running import Logs, RunningAnswer
 
 from .conftest import wait_until
@@ -29,7 +30,8 @@ def make(openai, tmp_path):
         backend = Backend(read(environ))
         store = Store(RecordFiles(tmp_path / "records", 3600))
         budget = Budget(store.records, None, None)
-        made.append(Answers(store, backend, Files(tmp_path / "files"), budget, tmp_path / "answers"))
+        files = Files(tmp_path / "files")
+        made.append(Answers(store, backend, files, budget, Room(store, files, 100, 10), tmp_path / "answers"))
         return made[-1]
 
     yield make_answers

@@ -21,6 +21,8 @@ ALLOWED = {
     "sound": {"llm_errors"},
     "config": {"setting"},
     "setting": set(),
+    "room": {"conversation", "conversations", "files"},
+    "visitor": {"chat", "conversation", "meter", "store"},
     "logs": set(),
     "answer_line": {"logs", "tokens", "turn"},
     "request_log": {"logs"},
@@ -94,6 +96,7 @@ ALLOWED = {
         "llm_errors",
         "pictures",
         "reply",
+        "room",
         "running",
         "tokens",
     },
@@ -152,8 +155,9 @@ ALLOWED = {
     "serving": {"files", "logs"},
     "__init__": {
         *("answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files", "i18n"),
-        *("proxy", "request_log", "security", "store"),
+        *("proxy", "request_log", "room", "security", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "preferences", "speech", "transfer", "turns"),
+        "visitor",
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},
     "__main__": {"__init__", "config", "local_model", "logs", "prices", "serving", "store"},
@@ -182,7 +186,7 @@ WITHOUT_FLASK = (
     "catalog",
     "kinds",
 )
-WITHOUT_FLASK += ("setting", "records", "conversations", "logs", "answer_line")
+WITHOUT_FLASK += ("setting", "records", "conversations", "room", "logs", "answer_line")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")

@@ -36,6 +36,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         store,
         transfer,
         turns,
+        visitor,
     )
     from .answers import Answers
     from .audio import Audio
@@ -43,6 +44,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from .budget import Budget
     from .config import read
     from .files import Files
+    from .room import Room
 
     app = Flask(__name__, template_folder="../templates", static_folder=None)
     app.config.from_mapping(read())
@@ -55,8 +57,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     app.extensions["files"] = files = Files(app.config["DATA_DIR"] / "files")
     records = app.extensions["store"].records
     app.extensions["budget"] = budget = Budget(records, app.config["TOKEN_BUDGET"], app.config["VISITOR_TOKEN_BUDGET"])
+    room = Room(app.extensions["store"], files, app.config["MAX_TURNS"], app.config["VISITOR_MB"])
     app.extensions["answers"] = Answers(
-        app.extensions["store"], backend, files, budget, app.config["DATA_DIR"] / "answers"
+        app.extensions["store"], backend, files, budget, room, app.config["DATA_DIR"] / "answers"
     )
     app.extensions["audio"] = Audio(backend, files, budget, app.config["SPEECH_VOICE"])
 
@@ -68,6 +71,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     security.init_app(app)
     errors.init_app(app)
     request_log.init_app(app)
-    for part in (chat, turns, panel, preferences, inspector, transfer, models, media, speech):
+    for part in (chat, turns, panel, preferences, inspector, transfer, models, media, speech, visitor):
         app.register_blueprint(part.blueprint)
     return app

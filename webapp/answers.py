@@ -19,12 +19,13 @@ from .answer_line import tell
 from .backend import Backend
 from .budget import Budget
 from .conversation import Answer, Conversation, Picture, Refused, Status, Turn
-from .conversations import Store
+from .conversations import Store, own_ids
 from .failure import Failure, failure_of
 from .files import Files
 from .llm_errors import LLMError, Stopped
 from .pictures import pictures_of
 from .reply import Piece
+from .room import Room
 from .running import HEARTBEAT, Logs, Positions, RunningAnswer
 from .tokens import counted, estimated_usage
 from .wording import say
@@ -47,8 +48,9 @@ class ServerStopping(Refused):
 class Answers:
     """All running answers of this process."""
 
-    def __init__(self, store: Store, backend: Backend, files: Files, budget: Budget, folder: Path):
+    def __init__(self, store: Store, backend: Backend, files: Files, budget: Budget, room: Room, folder: Path):
         self.store = store
+        self.room = room
         self.budget = budget
         self.backend = backend
         self.files = files
@@ -66,10 +68,12 @@ class Answers:
         if self._stopping:
             raise ServerStopping
         self.budget.check(conversation.owner)
+        self.room.check_size({conversation.id, *own_ids(conversation.owner)})
         running = None
         try:
             with self.store.editing(conversation.id, conversation.owner) as edited:
                 turn = change(edited)
+                self.room.check_turns(edited)
                 if turn.answer.status == "pending" and turn.answer.id not in self._running:
                     running = RunningAnswer(turn.answer, edited, self.logs)
                     self._running[running.id] = running

@@ -71,6 +71,14 @@ class Budget:
             day.visitors[_hash(visitor)] = day.visitors.get(_hash(visitor), 0) + tokens
             self._records.set(key, day, timeout=2 * DAY)
 
+    def forget(self, visitor: str) -> None:
+        """Forget what a visitor spent today; what all spent together stays. Raises OSError."""
+        with self._lock:
+            key = self._key()
+            day = self._day(key)
+            if day.visitors.pop(_hash(visitor), None) is not None:
+                self._records.set(key, day, timeout=2 * DAY)
+
     def left(self, visitor: str) -> int | None:
         """Return how many tokens a visitor may still spend today; None where there is no limit."""
         if not self._limited:

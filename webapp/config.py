@@ -102,6 +102,18 @@ SETTINGS = (
         "The longest question that is accepted, in characters.",
         whole(1, 10_000_000),
     ),
+    Setting(
+        "MAX_TURNS",
+        "5000",
+        "The most questions that a conversation may have, those of other versions counted.",
+        whole(1, 1_000_000),
+    ),
+    Setting(
+        "VISITOR_MB",
+        "1000",
+        "How much a visitor's conversations and their files may take, in MB.",
+        whole(1, 1_000_000),
+    ),
     Setting("PRICES", None, "A JSON file with what each model costs, in the form of docs/prices.example.json.", path),
     Setting(
         "TOKEN_BUDGET",

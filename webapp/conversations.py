@@ -103,6 +103,10 @@ class Store:
             yield conversation
             self.save(conversation)
 
+    def size(self, conversation_id: str) -> int:
+        """Return the size of a conversation's record in bytes."""
+        return self.records.size(_key(conversation_id))
+
     def delete(self, conversation_id: str, remove: Callable[[str], None]) -> None:
         """Delete a conversation's record, and what `remove` deletes, while nobody can change it."""
         with self._locks.held(conversation_id):
@@ -130,6 +134,11 @@ def _version(record: Any) -> int:
 
 def _key(conversation_id: str) -> str:
     return f"conversation:{conversation_id}"
+
+
+def own_ids(owner: str) -> list[str]:
+    """Return the ids of a visitor's conversations of all modes."""
+    return [own_id(owner, mode) for mode in MODES]
 
 
 def own_id(owner: str, mode: Mode) -> str:

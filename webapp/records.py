@@ -93,6 +93,13 @@ class RecordFiles(BaseCache):
         """Tell whether there is a record, be it one that was set aside."""
         return self._path(key).exists() or any(self.aside(key, why) for why in ("damaged", "newer"))
 
+    def size(self, key: str) -> int:
+        """Return a record's size in bytes; 0 where there is none."""
+        try:
+            return self._path(key).stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def delete(self, key: str) -> bool:
         """Delete a record, and what was set aside in its place."""
         path = self._path(key)

@@ -161,6 +161,11 @@ def peek(mode: Mode) -> Conversation:
         return Conversation(owner=visitor(), mode=mode)
 
 
+def forget() -> None:
+    """End the visitor's session for good, its record with it."""
+    session.clear()
+
+
 def _note_use() -> None:
     """Let the lifetime of all that a visitor has begin anew, once a day."""
     if session.get("looked") and request.method == "POST":

@@ -7,6 +7,7 @@ from functools import partial
 from io import BytesIO
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, send_file, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as WerkzeugResponse
@@ -120,8 +121,11 @@ def _answered(conversation: Conversation, change: Callable[[], Reply]) -> Reply:
 
 def _add(conversation: Conversation, candidate: Candidate, import_id: str, skipped: Counter[str]) -> Reply:
     _check_parameters(candidate)
+    room = answers().room
+    room.check_size(store.own_ids().values(), len(msgspec.json.encode(candidate)))
     with store.editing(conversation.id) as edited:
         skipped = skipped + add(edited, candidate, import_id)
+        room.check_turns(edited)
     forget(files(), conversation.id)
     added = len(candidate.turns)
     if wants_fragment():

@@ -1,0 +1,129 @@
+"""What is kept of a visitor, how much may be, and that it goes when it is told to."""
+
+import re
+import zlib
+from io import BytesIO
+
+import pytest
+
+from webapp.conversation import Answer, Turn
+
+from .conftest import Chat, conversation_of, owner_of, wait_until
+from .openai_server import SILENCE, Reply, chunk, event
+
+
+def everything_in(folder):
+    return b"".join(
+        zlib.decompress(content) if content.startswith(b"x\x01") else content
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and (content := path.read_bytes()) is not None
+    )
+
+
+def test_deletion_leaves_nothing_of_a_visitor_and_all_of_another(app, chat, openai):
+    other = Chat(app.test_client())
+    other.answered("Theirs-7391?")
+    chat.answered("Mine-7391?")
+    chat.post(f"turns/{chat.turn_id()}/edit", question="Edited-7391?")
+    chat.settled()
+    folder = app.config["DATA_DIR"]
+    assert b"Mine-7391" in everything_in(folder)
+    assert "2 questions" in chat.client.get("/visitor").text
+    chat.client.post("/preferences", data={"theme": "dark"})
+    done = chat.client.post("/visitor/delete", follow_redirects=True)
+    assert "Deleted: 1 conversation with 2 questions" in done.text
+    kept = everything_in(folder)
+    assert b"7391" in kept
+    assert b"Mine-7391" not in kept
+    assert b"Edited-7391" not in kept
+    assert chat.client.get_cookie("theme") is None
+    assert "Theirs-7391" in other.page()
+    fresh = Chat(chat.client)
+    assert fresh.id != chat.id
+    assert "Fresh?" in fresh.answered("Fresh?")
+
+
+def test_a_running_answer_is_stopped_and_does_not_come_back(app, chat, openai):
+    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
+    chat.ask("Mine?")
+    answers = app.extensions["answers"]
+    wait_until(lambda: "Half" in chat.page())
+    assert chat.client.post("/visitor/delete").status_code == 303
+    assert openai.closed_by_client.wait(5)
+    wait_until(lambda: not answers._running)
+    data = app.config["DATA_DIR"]
+    assert [path.name for part in ("answers", "files") for path in (data / part).iterdir()] == []
+    assert len(list((data / "records").iterdir())) == 0
+
+
+def test_what_cannot_be_read_is_deleted_as_well(app, chat):
+    chat.answered("Mine?")
+    records = app.extensions["store"].records
+    records._path(f"conversation:{chat.id}").write_bytes(b"garbage")
+    assert chat.client.post("/visitor/delete").status_code == 303
+    assert list(records.folder.iterdir()) == []
+
+
+def test_who_has_nothing_deletes_nothing_and_is_told_so(client):
+    assert "There was no conversation" in client.post("/visitor/delete", follow_redirects=True).text
+    assert "keeps no conversation" in client.get("/visitor").text
+
+
+@pytest.mark.parametrize("query", ["conversations=x", "conversations=-1&files=1e9", "conversations=1&size=%00"])
+def test_made_up_counts_break_nothing(client, query):
+    assert client.get(f"/visitor?{query}").status_code == 200
+
+
+def test_other_sites_delete_nothing(app, chat):
+    chat.answered("Mine?")
+    assert chat.client.post("/visitor/delete", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert "Mine?" in chat.page()
+
+
+@pytest.fixture
+def full(app, chat):
+    """Fill the conversation up to the limit of its turns."""
+    app.extensions["answers"].room._max_turns = 3
+    with app.extensions["store"].editing(chat.id, owner_of(app, chat.id)) as edited:
+        edited.turns = [Turn(f"{n}?", answers=[Answer(text="Yes.", status="done")]) for n in range(3)]
+    return chat
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_a_full_conversation_takes_no_question_and_keeps_what_was_typed(app, full, openai, htmx):
+    refused = full.post("ask", htmx=htmx, question="One more?")
+    assert refused.status_code == 413
+    assert "would have 4 questions" in refused.text
+    assert htmx or "One more?" in refused.text
+    assert len(conversation_of(app, full.id).turns) == 3
+    assert full.post(f"turns/{full.turn_id()}/edit", htmx=True, question="Else?").status_code == 413
+    assert openai.paths == []
+    assert full.post(f"turns/{full.turn_id()}/retry", htmx=True).status_code == 200
+    full.settled()
+    full.post("clear", confirmed="yes")
+    assert "One more?" in full.answered("One more?")
+
+
+def test_a_visitor_whose_files_fill_the_room_is_told_how_much_there_is(app, chat):
+    app.extensions["answers"].room._visitor_mb = 1
+    chat.answered("One?")
+    app.extensions["files"].write(chat.id, "a.png", bytes(2**20))
+    refused = chat.ask("Two?")
+    assert refused.status_code == 413
+    assert "take 1 MB; 1 MB can be kept" in refused.text
+    assert "Two?" in refused.text
+    assert len(re.findall("<article", chat.page())) == 1
+    chat.post("clear", confirmed="yes")
+    assert "Two?" in chat.answered("Two?")
+
+
+def test_an_import_for_which_there_is_no_room_changes_nothing(app, full):
+
+    messages = b'[{"role": "user", "content": "In?"}, {"role": "assistant", "content": "Yes."}]'
+    response = full.client.post(
+        f"/conversations/{full.id}/import",
+        data={"file": (BytesIO(messages), "x.json")},
+        headers={"HX-Request": "true"},
+    )
+    assert response.status_code == 413
+    assert len(conversation_of(app, full.id).turns) == 3

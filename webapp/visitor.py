@@ -1,0 +1,69 @@
+"""What is kept of a visitor: shown on a page, and deleted there."""
+
+from datetime import UTC, datetime
+from time import time
+
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from msgspec import Struct
+from werkzeug.wrappers import Response
+
+from . import store
+from .chat import PAGES, answers, files
+from .conversation import Mode, Refused
+from .meter import meter
+
+blueprint = Blueprint("visitor", __name__)
+
+DAY = 86_400
+
+
+class Kept(Struct):
+    """What is kept of a visitor: conversations in which something was asked, questions, files, and their bytes."""
+
+    conversations: int = 0
+    questions: int = 0
+    files: int = 0
+    size: int = 0
+
+
+@blueprint.get("/visitor")
+def page() -> str:
+    """Return the page; with counts in the query, what was deleted."""
+    deleted = Kept(**{name: request.args.get(name, 0, int) for name in Kept.__struct_fields__})
+    until = datetime.fromtimestamp(time() + current_app.config["SESSION_DAYS"] * DAY, UTC).date().isoformat()
+    was_deleted = "conversations" in request.args
+    return render_template("visitor.html", kept=kept(), deleted=deleted if was_deleted else None, until=until)
+
+
+@blueprint.post("/visitor/delete")
+def delete() -> Response:
+    """Delete all that is kept of the visitor, now, and say what it was."""
+    before = kept()
+    for conversation_id in store.own_ids().values():
+        try:
+            answers().stop(store.loaded(conversation_id))
+        except Refused:
+            pass  # What cannot be read is deleted as well.
+        answers().store.delete(conversation_id, files().remove)
+    meter().budget.forget(store.visitor())
+    store.forget()
+    counts = {name: getattr(before, name) for name in Kept.__struct_fields__}
+    response = redirect(url_for("visitor.page", **counts), code=303)
+    for name in ("language", "theme"):
+        response.delete_cookie(name)
+    return response
+
+
+def kept() -> Kept:
+    """Return what is kept of the visitor."""
+    found = Kept()
+    modes: tuple[Mode, ...] = tuple(PAGES)
+    for mode in modes:
+        conversation = store.peek(mode)
+        sizes = files().sizes(conversation.id)
+        turns = list(conversation.every_turn())
+        found.conversations += bool(turns)
+        found.questions += len(turns)
+        found.files += len(sizes)
+        found.size += sum(sizes) + answers().store.size(conversation.id)
+    return found
