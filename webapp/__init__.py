@@ -18,6 +18,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from flask import Flask
 
     from . import (
+        access,
         assets,
         chat,
         compression,
@@ -32,6 +33,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         proxy,
         request_log,
         security,
+        sign_in,
         speech,
         store,
         transfer,
@@ -43,6 +45,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from .budget import Budget
     from .config import read
     from .files import Files
+    from .rates import Rates
 
     app = Flask(__name__, template_folder="../templates", static_folder=None)
     app.config.from_mapping(read())
@@ -55,10 +58,11 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     app.extensions["files"] = files = Files(app.config["DATA_DIR"] / "files")
     records = app.extensions["store"].records
     app.extensions["budget"] = budget = Budget(records, app.config["TOKEN_BUDGET"], app.config["VISITOR_TOKEN_BUDGET"])
+    rates = Rates(app.config)
     app.extensions["answers"] = Answers(
-        app.extensions["store"], backend, files, budget, app.config["DATA_DIR"] / "answers"
+        app.extensions["store"], backend, files, budget, rates, app.config["DATA_DIR"] / "answers"
     )
-    app.extensions["audio"] = Audio(backend, files, budget, app.config["SPEECH_VOICE"])
+    app.extensions["audio"] = Audio(backend, files, budget, rates, app.config["SPEECH_VOICE"])
 
     proxy.init_app(app)
     assets.init_app(app)
@@ -66,7 +70,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     i18n.init_app(app)
     meter.init_app(app)
     security.init_app(app)
+    access.init_app(app)
     errors.init_app(app)
+    sign_in.init_app(app)
     request_log.init_app(app)
     for part in (chat, turns, panel, preferences, inspector, transfer, models, media, speech):
         app.register_blueprint(part.blueprint)
