@@ -149,7 +149,11 @@ def _change_id() -> None:
     # Not by Flask-Session's regenerate(), which removes the old record first: on a full disk, or killed in between,
     # nobody would own the visitor's conversations any more.
     old, session.sid = session.sid, secrets.token_urlsafe(32)  # type: ignore[attr-defined]
-    current_app.session_interface.save_session(current_app, session, current_app.response_class())
+    try:
+        current_app.session_interface.save_session(current_app, session, current_app.response_class())
+    except OSError:
+        session.sid, session.modified = old, False  # type: ignore[attr-defined]
+        raise
     current().records.delete(f"{SESSIONS}{old}")
 
 
