@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from webapp import create_app
-from webapp.access import RULES
+from webapp.access import RULES, Door
 from webapp.config import SettingError, read
 
 from .conftest import UNLIMITED, Chat, statuses, texts, wait_until
@@ -384,4 +384,24 @@ def test_an_answer_that_is_followed_by_somebody_signed_out_says_so_and_is_there_
     page.locator("#code").fill(CODE)
     page.keyboard.press("Enter")
     expect(page.locator(".answer .text")).to_contain_text("Half")
+    visit.problems.clear()
+
+
+@pytest.mark.browser
+def test_a_stream_that_is_not_let_in_any_more_says_so_once_and_stops_asking(visit, live, app, openai):
+    page = visit(live)
+    page.locator("#code").fill(CODE)
+    page.keyboard.press("Enter")
+    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
+
+    def close(route):
+        app.extensions["door"] = Door("another code", b"")
+        route.continue_()
+
+    page.route("**/stream**", close)
+    page.locator("#question").fill("One?")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("not signed in")
+    expect(page.locator(".following, .polling")).to_have_count(0)
+    expect(page.locator(".question")).to_contain_text("One?")
     visit.problems.clear()
