@@ -51,12 +51,17 @@ class Stub(Child):
         return float(self.process.stdout.readline())
 
 
+# Hundreds of visitors at once, all from this machine.
+LIMITS = ("VISITOR_QUESTIONS_PER_MINUTE", "ADDRESS_QUESTIONS_PER_MINUTE", "VISITOR_ANSWERS", "MAX_ANSWERS")
+
+
 class Parley(Child):
     """The real server, `python -m webapp`, with a data folder that goes with it."""
 
     def __init__(self, base_url="", model=""):
         self._folder = TemporaryDirectory(prefix="parley-bench-", ignore_cleanup_errors=True)
         settings = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "sk-bench" if base_url else "", "CHAT_MODEL": model}
+        settings |= dict.fromkeys(LIMITS, "0")
         super().__init__("webapp", HOST="127.0.0.1", PORT="0", DATA_DIR=self._folder.name, LOCAL_MODEL="", **settings)
 
     def __exit__(self, *_):

@@ -310,7 +310,10 @@ addEventListener("pageshow", (event) => event.persisted && reload());
 for (const name of ["htmx:sse:error", "htmx:response:error"]) {
   document.addEventListener(name, (/** @type {any} */ event) => {
     const status = event.detail.status ?? event.detail.ctx?.response.status;
-    if (event.target.matches?.(".following, .polling") && status === 404) reload();
+    if (!event.target.matches?.(".following, .polling")) return;
+    // Signed out: it is told once, where the page is asked for.
+    if (status === 401) document.querySelectorAll(".following, .polling").forEach((one) => one.remove());
+    if (status === 401 || status === 404) reload();
   });
 }
 

@@ -26,6 +26,11 @@ for name in [name for name in os.environ if name.startswith("OPENAI_") or name.l
     del os.environ[name]
 
 
+# Tests ask faster than people, and all from one address; those of the limits set their own.
+LIMITS = ("VISITOR_QUESTIONS_PER_MINUTE", "ADDRESS_QUESTIONS_PER_MINUTE", "VISITOR_ANSWERS", "MAX_ANSWERS")
+UNLIMITED = dict.fromkeys(LIMITS, 0)
+
+
 def wait_until(condition, seconds=10):
     """Return the condition's first true value. It is asked again and again; the time only ends a hanging test."""
     until = monotonic() + seconds
@@ -55,7 +60,7 @@ def config(openai, tmp_path):
 
 @pytest.fixture
 def app(config):
-    app = create_app({"TESTING": True, **config})
+    app = create_app({"TESTING": True, **UNLIMITED, **config})
     yield app
     app.extensions["answers"].shut_down()
 
@@ -171,7 +176,7 @@ class Server:
 
     def __init__(self, folder, **settings):
         clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-        self.settings = clean | {"PORT": "0", "DATA_DIR": str(folder)} | settings
+        self.settings = clean | {"PORT": "0", "DATA_DIR": str(folder)} | dict.fromkeys(LIMITS, "0") | settings
         self.process = None
         self._log = folder.parent / f"{folder.name}.stderr"
         self.start()

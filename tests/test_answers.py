@@ -12,11 +12,12 @@ from webapp.conversation import Answer, Busy, Conversation
 from webapp.conversations import Store
 from webapp.files import Files
 from webapp.llm_errors import ModelUnknown
+from webapp.rates import Rates
 from webapp.records import RecordFiles
 from webapp.room import Room
 from webapp.running import Logs, RunningAnswer
 
-from .conftest import wait_until
+from .conftest import UNLIMITED, wait_until
 from .openai_server import DONE, RESET, SILENCE, Reply, chunk, event
 
 
@@ -29,9 +30,9 @@ def make(openai, tmp_path):
         environ = {"OPENAI_BASE_URL": openai.base_url, "CHAT_MODEL": "test-model", "DATA_DIR": str(tmp_path)}
         backend = Backend(read(environ))
         store = Store(RecordFiles(tmp_path / "records", 3600))
-        budget = Budget(store.records, None, None)
         files = Files(tmp_path / "files")
-        made.append(Answers(store, backend, files, budget, Room(store, files, 100, 10), tmp_path / "answers"))
+        limits = (Budget(store.records, None, None), Rates(UNLIMITED), Room(store, files, 100, 10))
+        made.append(Answers(store, backend, files, *limits, tmp_path / "answers"))
         return made[-1]
 
     yield make_answers

@@ -36,6 +36,7 @@ REVIEWED = {
     ("logs", "lineno"),
     ("records", "aside"),
     ("records", "reason"),  # an exception, or a sentence without values
+    ("secret", "path"),
 }
 
 

@@ -59,7 +59,7 @@ def test_help_names_every_setting():
     ("environ", "told"),
     [
         ({"PORT": "http"}, "PORT is 'http'; allowed is a whole number from 0 to 65,535."),
-        ({"HOST": "0.0.0.0"}, "Set ALLOW_ANYONE=1"),
+        ({"HOST": "0.0.0.0"}, "Set ACCESS_CODE to a code that people sign in with, or ALLOW_ANYONE=1"),
         ({"HOST": "192.0.2.1", "ALLOW_ANYONE": "1", "OPENAI_API_KEY": "k"}, "It cannot listen on HOST '192.0.2.1'"),
         (
             {"LOCAL_MODEL": "/no/such.gguf"},

@@ -14,7 +14,9 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 
 # Each module, and the modules of ours that it may import.
 ALLOWED = {
-    "audio": {"backend", "budget", "conversation", "files", "llm_errors", "locks", "sound", "spoken", "tokens"},
+    "audio": {
+        *("backend", "budget", "conversation", "files", "llm_errors", "locks", "rates", "sound", "spoken", "tokens"),
+    },
     "media": {"chat", "conversation", "files", "store"},
     "speech": {"audio", "chat", "conversation", "spoken", "store"},
     "spoken": set(),
@@ -54,6 +56,10 @@ ALLOWED = {
     "sending": {"conversation", "tokens"},
     "prices": {"tokens"},
     "budget": {"conversation"},
+    "rates": {"conversation"},
+    "secret": {"files"},
+    "access": {"chat", "conversation", "config", "preferences", "secret", "store"},
+    "sign_in": {"access", "chat", "conversation", "preferences", "rates", "store"},
     "meter": {"backend", "budget", "conversation", "prices", "sending", "store", "tokens"},
     "local_model": set(),
     "llm_errors": set(),
@@ -95,6 +101,7 @@ ALLOWED = {
         "llm",
         "llm_errors",
         "pictures",
+        "rates",
         "reply",
         "room",
         "running",
@@ -154,8 +161,8 @@ ALLOWED = {
     "inspector": {"chat", "exchange", "llm", "snippets"},
     "serving": {"files", "logs"},
     "__init__": {
-        *("answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files", "i18n"),
-        *("proxy", "request_log", "room", "security", "store"),
+        *("access", "answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files"),
+        *("i18n", "proxy", "rates", "request_log", "room", "security", "sign_in", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "preferences", "speech", "transfer", "turns"),
         "visitor",
     },
@@ -163,7 +170,13 @@ ALLOWED = {
     "__main__": {"__init__", "config", "local_model", "logs", "prices", "serving", "store"},
 }
 EVERYBODYS = {"wording"}  # Whoever has something to say to people may say it.
-OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
+OWNERS = {
+    "openai": {"llm"},
+    "httpx2": {"llm"},
+    "subprocess": {"local_model"},
+    "flask_session": {"store"},
+    "limits": {"rates"},
+}
 WITHOUT_FLASK = (
     "conversation",
     "local_model",
@@ -190,7 +203,7 @@ WITHOUT_FLASK += ("setting", "records", "conversations", "room", "logs", "answer
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")
-WITHOUT_FLASK += ("tokens", "sending", "prices", "budget")
+WITHOUT_FLASK += ("tokens", "sending", "prices", "budget", "rates", "secret")
 WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 
 

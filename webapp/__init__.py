@@ -18,6 +18,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from flask import Flask
 
     from . import (
+        access,
         assets,
         chat,
         compression,
@@ -32,6 +33,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         proxy,
         request_log,
         security,
+        sign_in,
         speech,
         store,
         transfer,
@@ -44,6 +46,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from .budget import Budget
     from .config import read
     from .files import Files
+    from .rates import Rates
     from .room import Room
 
     app = Flask(__name__, template_folder="../templates", static_folder=None)
@@ -57,11 +60,12 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     app.extensions["files"] = files = Files(app.config["DATA_DIR"] / "files")
     records = app.extensions["store"].records
     app.extensions["budget"] = budget = Budget(records, app.config["TOKEN_BUDGET"], app.config["VISITOR_TOKEN_BUDGET"])
+    rates = Rates(app.config)
     room = Room(app.extensions["store"], files, app.config["MAX_TURNS"], app.config["VISITOR_MB"])
     app.extensions["answers"] = Answers(
-        app.extensions["store"], backend, files, budget, room, app.config["DATA_DIR"] / "answers"
+        app.extensions["store"], backend, files, budget, rates, room, app.config["DATA_DIR"] / "answers"
     )
-    app.extensions["audio"] = Audio(backend, files, budget, app.config["SPEECH_VOICE"])
+    app.extensions["audio"] = Audio(backend, files, budget, rates, app.config["SPEECH_VOICE"])
 
     proxy.init_app(app)
     assets.init_app(app)
@@ -69,7 +73,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     i18n.init_app(app)
     meter.init_app(app)
     security.init_app(app)
+    access.init_app(app)
     errors.init_app(app)
+    sign_in.init_app(app)
     request_log.init_app(app)
     for part in (chat, turns, panel, preferences, inspector, transfer, models, media, speech, visitor):
         app.register_blueprint(part.blueprint)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from time import time
 from typing import Any
 
@@ -24,6 +24,7 @@ from .failure import Failure, failure_of
 from .files import Files
 from .llm_errors import LLMError, Stopped
 from .pictures import pictures_of
+from .rates import Rates
 from .reply import Piece
 from .room import Room
 from .running import HEARTBEAT, Logs, Positions, RunningAnswer
@@ -40,6 +41,7 @@ PIECE = 200_000  # characters of one update
 
 class ServerStopping(Refused):
     status = 503
+    retry_after = 10  # A restart takes no longer.
 
     def __init__(self) -> None:
         super().__init__(say("The server is stopping. Send the question again when it is back."))
@@ -48,17 +50,23 @@ class ServerStopping(Refused):
 class Answers:
     """All running answers of this process."""
 
-    def __init__(self, store: Store, backend: Backend, files: Files, budget: Budget, room: Room, folder: Path):
+    def __init__(
+        self, store: Store, backend: Backend, files: Files, budget: Budget, rates: Rates, room: Room, folder: Path
+    ):
         self.store = store
         self.room = room
         self.budget = budget
+        self.rates = rates
         self.backend = backend
         self.files = files
         self.logs = Logs(folder)
         self._running: dict[str, RunningAnswer] = {}
         self._stopping = False
+        self._beginning = Lock()
 
-    def begin(self, conversation: Conversation, change: Callable[[Conversation], Turn]) -> tuple[Conversation, Turn]:
+    def begin(
+        self, conversation: Conversation, change: Callable[[Conversation], Turn], address: str = ""
+    ) -> tuple[Conversation, Turn]:
         """Make a change that leaves a turn pending, save it, and let the model answer; return both as they are now.
 
         Raises Refused.
@@ -75,8 +83,7 @@ class Answers:
                 turn = change(edited)
                 self.room.check_turns(edited)
                 if turn.answer.status == "pending" and turn.answer.id not in self._running:
-                    running = RunningAnswer(turn.answer, edited, self.logs)
-                    self._running[running.id] = running
+                    running = self._admit(turn.answer, edited, address)
         except BaseException:
             if running:
                 self._drop(running)
@@ -84,6 +91,14 @@ class Answers:
         if running:
             Thread(target=self._run, args=(running, edited, turn), name=f"answer-{running.id}", daemon=True).start()
         return edited, turn
+
+    def _admit(self, answer: Answer, conversation: Conversation, address: str) -> RunningAnswer:
+        """Take an answer among those that run. Raises TooMany, and then nothing of the change is saved."""
+        with self._beginning:
+            self.rates.check_answers(conversation.owner, [one.owner for one in self._running.values()])
+            self.rates.count_question(conversation.owner, address)
+            self._running[answer.id] = running = RunningAnswer(answer, conversation, self.logs)
+            return running
 
     def live(self, conversation: Conversation) -> Conversation:
         """Return a loaded conversation with the text that its pending answer has by now."""

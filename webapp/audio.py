@@ -6,6 +6,7 @@ Raises AudioFailed, with the provider's own words, and the other refusals below.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from .conversation import Conversation, Refused, Unknown
 from .files import Files
 from .llm_errors import LLMError, TimedOut
 from .locks import Locks
+from .rates import Rates
 from .sound import ENDINGS, KNOWN, audio_ending
 from .spoken import parts
 from .tokens import counted, estimate
@@ -55,15 +57,22 @@ def recording_ending(filename: str, content_type: str, content: bytes) -> str:
 class Audio:
     """The endpoint's audio models, for conversations whose files are in `files`."""
 
-    def __init__(self, backend: Backend, files: Files, budget: Budget, voice: str):
+    def __init__(self, backend: Backend, files: Files, budget: Budget, rates: Rates, voice: str):
         self.backend = backend
         self.files = files
         self.budget = budget
+        self.rates = rates
         self.voice = voice
         self._locks = Locks()
 
     def transcription(
-        self, of: Conversation, filename: str, content_type: str, content: bytes, still_there: Callable[[], object]
+        self,
+        of: Conversation,
+        filename: str,
+        content_type: str,
+        content: bytes,
+        still_there: Callable[[], object],
+        address: str = "",
     ) -> str:
         """Return what is said in a recording. Sent again (a double click, a page loaded again) it is not paid again."""
         model = self.backend.transcription_model()
@@ -79,6 +88,7 @@ class Audio:
             if (known := self._known(of.id, name)) is not None:
                 return known
             self.budget.check(of.owner)
+            self.rates.count_question(of.owner, address)
             kind = content_type if content_type.startswith(("audio/", "video/")) else "application/octet-stream"
             with _told(lambda error: say("The recording could not be put into words. {error}", error=error)):
                 reply = self.backend.llm.transcribe(f"recording.{ending}", kind, content, {"model": model})
@@ -90,7 +100,9 @@ class Audio:
             self.files.write(of.id, name, msgspec.json.encode(text))
             return text
 
-    def speech(self, of: Conversation, text: str, part: int, still_there: Callable[[], object]) -> str:
+    def speech(
+        self, of: Conversation, text: str, part: int, still_there: Callable[[], object], address: str = ""
+    ) -> str:
         """Return the name of the file in which a part of a text is read aloud, and make it if there is none yet.
 
         Parts are counted from 1. `still_there` raises Refused where nobody wants it any more: what was cleared
@@ -109,6 +121,7 @@ class Audio:
             if found := self._spoken(of.id, stem):
                 return found
             self.budget.check(of.owner)
+            self.rates.count_question(of.owner, address)
             fields = {"model": model, "voice": self.voice, "input": said[part - 1]}
             with _told(lambda error: say("The answer could not be read aloud. {error}", error=error)):
                 content, content_type = self.backend.llm.speak(fields)
@@ -144,6 +157,7 @@ def _told(in_words: Callable[[str], str]) -> Iterator[None]:
     except LLMError as error:
         failed = AudioFailed(in_words(str(error)))
         failed.status = 504 if isinstance(error, TimedOut) else 502
+        failed.retry_after = None if error.retry_after is None else ceil(error.retry_after)
         raise failed from error
 
 

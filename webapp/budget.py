@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import ceil
 from threading import Lock
 from time import time
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 from msgspec import Struct, ValidationError, convert
 
 from .conversation import Refused
-from .wording import say
+from .wording import Sentence, say
 
 DAY = 86_400
 
@@ -25,6 +26,10 @@ class Records(Protocol):
 
 class BudgetSpent(Refused):
     status = 429
+
+    def __init__(self, message: Sentence, retry_after: int):
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class _Day(Struct):
@@ -49,7 +54,8 @@ class Budget:
         everybody, own = self._spent(visitor)
         if self.total is not None and everybody >= self.total:
             raise BudgetSpent(
-                say("Today's budget of {limit:,} tokens is spent. {anew}", limit=self.total, anew=self._anew())
+                say("Today's budget of {limit:,} tokens is spent. {anew}", limit=self.total, anew=self._anew()),
+                self._seconds_left(),
             )
         if self.per_visitor is not None and own >= self.per_visitor:
             raise BudgetSpent(
@@ -57,7 +63,8 @@ class Budget:
                     "Your budget of {limit:,} tokens for today is spent. {anew}",
                     limit=self.per_visitor,
                     anew=self._anew(),
-                )
+                ),
+                self._seconds_left(),
             )
 
     def spend(self, visitor: str, tokens: int) -> None:
@@ -103,9 +110,11 @@ class Budget:
     def _key(self) -> str:
         return f"budget:{datetime.fromtimestamp(self._clock(), UTC).date()}"
 
+    def _seconds_left(self) -> int:
+        return ceil(DAY - self._clock() % DAY)
+
     def _anew(self) -> str:
-        minutes = -(-(DAY - self._clock() % DAY) // 60)
-        hours, minutes = divmod(int(minutes), 60)
+        hours, minutes = divmod(ceil(self._seconds_left() / 60), 60)
         if not hours:
             return say("It begins anew at 00:00 UTC, in {minutes} min. Nothing was sent.", minutes=minutes)
         return say(

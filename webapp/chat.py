@@ -22,7 +22,7 @@ from .wording import say
 
 blueprint = Blueprint("chat", __name__)
 
-Reply = WerkzeugResponse | str | tuple[str, int]
+Reply = WerkzeugResponse | str | tuple[str, int] | tuple[str, int, dict[str, str]]
 
 
 def answers() -> Answers:
@@ -201,7 +201,7 @@ def _page(conversation: Conversation, notice: str = "", typed: str = "") -> str:
 def begin(conversation_id: str, change: Callable[[Conversation], Turn]) -> Reply:
     """Make a change that lets the model answer, and show its turn; or say why not, with what was typed in the box."""
     try:
-        conversation, turn = answers().begin(opened(conversation_id), change)
+        conversation, turn = answers().begin(opened(conversation_id), change, request.remote_addr or "")
     except Refused as refusal:
         return refused(conversation_id, refusal)
     return changed(conversation, turn)
@@ -217,12 +217,12 @@ def changed(conversation: Conversation, turn: Turn, *, all_of_it: bool = False) 
 
 def refused(conversation_id: str, refusal: Refused) -> Reply:
     if wants_fragment():
-        return render_template("_notice.html", message=str(refusal)), refusal.status
+        return render_template("_notice.html", message=str(refusal)), refusal.status, refusal.headers
     try:
         conversation = opened(conversation_id)
     except Refused:
         conversation = answers().live(store.own_conversation())
-    return _page(conversation, str(refusal), request.form.get("question", "")), refusal.status
+    return _page(conversation, str(refusal), request.form.get("question", "")), refusal.status, refusal.headers
 
 
 def _to_page(conversation: Conversation, turn: Turn | None = None) -> WerkzeugResponse:

@@ -11,7 +11,21 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from .setting import Setting, SettingError, base_path, gguf, hosts, key, networks, one_of, path, url, whole, yes_or_no
+from .setting import (
+    Setting,
+    SettingError,
+    base_path,
+    code,
+    gguf,
+    hosts,
+    key,
+    networks,
+    one_of,
+    path,
+    url,
+    whole,
+    yes_or_no,
+)
 
 __all__ = ["LOOPBACK", "SETTINGS", "SettingError", "describe", "public_url", "read", "wants_local_model"]
 
@@ -20,12 +34,19 @@ OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_MODEL = "gpt-5.4-mini"
 
 SETTINGS = (
-    Setting("HOST", "127.0.0.1", "The address to listen on. Beyond this machine, see ALLOW_ANYONE."),
+    Setting("HOST", "127.0.0.1", "The address to listen on. Beyond this machine, see ACCESS_CODE."),
     Setting("PORT", "8000", "The port to listen on; 0 takes any free one.", whole(0, 65535)),
+    Setting(
+        "ACCESS_CODE",
+        None,
+        "The code that people sign in with, at least 8 characters. Another one ends all access. Not set: no sign-in.",
+        code,
+        secret=True,
+    ),
     Setting(
         "ALLOW_ANYONE",
         "0",
-        "1 lets the server listen beyond this machine: whoever reaches it spends your key.",
+        "1 lets the server listen beyond this machine without ACCESS_CODE: whoever reaches it spends your key.",
         yes_or_no,
     ),
     Setting(
@@ -128,6 +149,25 @@ SETTINGS = (
         whole(1, 10**15),
     ),
     Setting(
+        "VISITOR_QUESTIONS_PER_MINUTE",
+        "20",
+        "Questions that each visitor may ask in a minute, and whatever else costs as much. 0: no limit.",
+        whole(0, 1_000_000),
+    ),
+    Setting(
+        "ADDRESS_QUESTIONS_PER_MINUTE",
+        "120",
+        "The same for all visitors who come from one address (IPv6: one /64 network). 0: no limit.",
+        whole(0, 1_000_000),
+    ),
+    Setting(
+        "VISITOR_ANSWERS",
+        "5",
+        "Answers that may be written at once for each visitor. 0: no limit.",
+        whole(0, 1_000_000),
+    ),
+    Setting("MAX_ANSWERS", "200", "Answers that may be written at once in all. 0: no limit.", whole(0, 1_000_000)),
+    Setting(
         "MAX_IMPORT_MB",
         "50",
         "The largest file that can be imported, in MB, also unpacked.",
@@ -187,10 +227,11 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
 
 
 def _check_together(values: dict[str, Any]) -> None:
-    if values["HOST"] not in LOOPBACK and not values["ALLOW_ANYONE"]:
+    if values["HOST"] not in LOOPBACK and not values["ACCESS_CODE"] and not values["ALLOW_ANYONE"]:
         raise SettingError(
             f"HOST is {values['HOST']!r}, so anyone who reaches this machine could use your model. "
-            "Set ALLOW_ANYONE=1 if that is what you want; otherwise HOST=127.0.0.1 keeps it to yourself."
+            "Set ACCESS_CODE to a code that people sign in with, or ALLOW_ANYONE=1 if everybody may; "
+            "otherwise HOST=127.0.0.1 keeps it to yourself."
         )
     if values["LOCAL_MODEL"] and not wants_local_model(values):
         raise SettingError(

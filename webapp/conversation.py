@@ -34,6 +34,11 @@ class Refused(Exception):
     """What was asked for cannot be done; the text is for the person, `status` for HTTP."""
 
     status = 422
+    retry_after: int | None = None  # seconds, where waiting helps
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 class Busy(Refused):

@@ -11,6 +11,8 @@ from .wording import say
 
 log = logging.getLogger(__name__)
 
+Reply = tuple[str, int, dict[str, str]]
+
 MESSAGES = {
     400: say("The browser (or proxy) sent a request that this server could not understand."),
     404: say("There is no such page."),
@@ -21,35 +23,35 @@ UNFORESEEN = say("Something went wrong here, on the server's side. Nothing that 
 
 
 def init_app(app: Flask) -> None:
-    app.register_error_handler(Refused, lambda error: _answer(str(error), error.status))
+    app.register_error_handler(Refused, lambda error: _answer(str(error), error.status, error.headers))
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(FolderTaken, lambda error: _answer(str(error), 503))
     app.register_error_handler(OSError, _disk)
     app.register_error_handler(Exception, _unforeseen)
 
 
-def _http(error: HTTPException) -> tuple[str, int]:
+def _http(error: HTTPException) -> Reply:
     message = MESSAGES.get(error.code or 500) or error.description or error.name
     return _answer(message, error.code or 500)
 
 
-def _disk(error: OSError) -> tuple[str, int]:
+def _disk(error: OSError) -> Reply:
     log.exception("The data folder cannot be used.")
     return _answer(say("The conversation cannot be saved or read: {reason}.", reason=error.strerror or str(error)), 503)
 
 
-def _unforeseen(error: Exception) -> tuple[str, int]:
+def _unforeseen(error: Exception) -> Reply:
     if current_app.debug:
         raise error  # For the debugger.
     log.exception("A request failed in a way that nobody foresaw.")
     return _answer(UNFORESEEN, 500)
 
 
-def _answer(message: str, status: int) -> tuple[str, int]:
+def _answer(message: str, status: int, headers: dict[str, str] | None = None) -> Reply:
     # For htmx the fragment: the page it lands in still has what was typed.
     if "HX-Request" in request.headers:
-        return render_template("_notice.html", message=message), status
-    return render_template("error.html", message=message, typed=_typed(status)), status
+        return render_template("_notice.html", message=message), status, headers or {}
+    return render_template("error.html", message=message, typed=_typed(status)), status, headers or {}
 
 
 def _typed(status: int) -> str:

@@ -5,18 +5,15 @@ from time import time
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response as WerkzeugResponse
 
 from . import store
 from .catalog import LONGEST_NAME, Listing, Model, is_name
-from .chat import PAGES, backend, page_url, wants_fragment
+from .chat import PAGES, Reply, backend, page_url, wants_fragment
 from .conversation import Mode, Refused
 from .kinds import KINDS, Kind
 from .wording import say, say_many
 
 blueprint = Blueprint("models", __name__, url_prefix="/models")
-
-Reply = WerkzeugResponse | str | tuple[str, int]
 
 WORDS: dict[Kind, str] = {
     "chat": say("Chat"),
@@ -96,8 +93,8 @@ def use() -> Reply:
         name = "" if "default" in request.form else _name()
     except Refused as refusal:
         if wants_fragment():
-            return render_template("_notice.html", message=str(refusal)), refusal.status
-        return _page(None, notice=str(refusal), typed=request.form.get("model", "")), refusal.status
+            return render_template("_notice.html", message=str(refusal)), refusal.status, refusal.headers
+        return _page(None, notice=str(refusal), typed=request.form.get("model", "")), refusal.status, refusal.headers
     own = store.own_conversation(mode)
     with store.editing(own.id) as conversation:
         others = {key: value for key, value in conversation.parameters.items() if key != "model"}

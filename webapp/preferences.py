@@ -36,7 +36,7 @@ def came_from() -> str:
 @blueprint.post("/preferences")
 def save() -> Response:
     """Keep what was chosen, and go back to the page; an empty value takes a choice back, nonsense changes nothing."""
-    response = redirect(_back(request.form.get("back", "")), code=303)
+    response = redirect(way_back(request.form.get("back", "")), code=303)
     for name, allowed in CHOICES.items():  # Path and Secure are the response's own doing.
         value = request.form.get(name)
         if value in allowed:
@@ -46,7 +46,7 @@ def save() -> Response:
     return response
 
 
-def _back(address: str) -> str:
+def way_back(address: str) -> str:
     """Return the address of one of our own pages that a form named, else that of the first one."""
     home = url_for("chat.page")
     if len(address) > LONGEST_ADDRESS or "\\" in address or not address.isprintable():

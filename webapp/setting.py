@@ -48,6 +48,15 @@ def key(value: str) -> str:
     return value
 
 
+def code(value: str) -> str:
+    if value != value.strip() or not value.isprintable() or not 8 <= len(value) <= 200 or len(set(value)) < 4:
+        raise ValueError(
+            "a code of 8 to 200 characters, at least four of them different, without a blank at either end "
+            "(`python -c 'import secrets; print(secrets.token_urlsafe(9))'` makes one)"
+        )
+    return value
+
+
 def hosts(value: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in value.split(",") if name.strip())
 

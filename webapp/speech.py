@@ -2,23 +2,21 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from os import SEEK_END
 from typing import cast
 
 from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.wrappers import Response as WerkzeugResponse
 
 from . import store
 from .audio import Audio, BadRecording
-from .chat import answers, opened, wants_fragment
+from .chat import Reply, answers, opened, wants_fragment
 from .conversation import Answer, Busy, Conversation, Refused
 from .spoken import has_code
 from .wording import say
 
 blueprint = Blueprint("speech", __name__)
-
-Reply = WerkzeugResponse | str | tuple[str, int]
 
 MEGABYTE = 1 << 20
 # Of a recording that is too large, up to so many times the limit is read, to give back what was typed beside it.
@@ -55,7 +53,7 @@ def transcribe(conversation_id: str) -> Reply:
     except Refused as refusal:
         if wants_fragment():
             raise
-        return _page(conversation_id, form, notice=str(refusal)), refusal.status
+        return _page(conversation_id, form, notice=str(refusal)), refusal.status, refusal.headers
     if wants_fragment():
         return Response(text, mimetype="text/plain")
     return _page(conversation_id, form, said=text)
@@ -67,7 +65,8 @@ def read_aloud(conversation_id: str, answer_id: str) -> Reply:
     conversation, answer = _settled(conversation_id, answer_id)
     number = request.form.get("part", "")
     part = int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 1
-    audio().speech(conversation, answer.text, part, lambda: _settled(conversation_id, answer_id))
+    still_there = partial(_settled, conversation_id, answer_id)
+    audio().speech(conversation, answer.text, part, still_there, request.remote_addr or "")
     if wants_fragment():
         return _player("_player.html", conversation, answer, part)
     page = url_for("speech.listen", conversation_id=conversation.id, answer_id=answer_id, _anchor=f"part-{part}")
@@ -145,6 +144,7 @@ def _transcription(conversation: Conversation) -> str:
         upload.mimetype,
         upload.read(),
         lambda: store.loaded(conversation.id),
+        request.remote_addr or "",
     )
 
 

@@ -10,6 +10,7 @@ import os
 import secrets
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from hmac import compare_digest
 from pathlib import Path
 from time import time
 from typing import Any
@@ -125,6 +126,35 @@ def editing(conversation_id: str) -> AbstractContextManager[Conversation]:
     """Open the visitor's conversation with that id for a change. Raises Unknown and Unreadable."""
     require_own(conversation_id)
     return current().editing(conversation_id, visitor())
+
+
+def signed_in(proof: str) -> bool:
+    """Tell whether the session holds the proof that its visitor signed in."""
+    return compare_digest(str(session.get("proof", "")), proof)
+
+
+def sign_in(proof: str) -> None:
+    """Let the session hold a proof, under a new id: who knows the old one has nothing of it. Raises OSError."""
+    session["proof"] = proof
+    _change_id()
+
+
+def sign_out() -> None:
+    """Take the proof from the session, which otherwise stays what it was, under a new id. Raises OSError."""
+    if session.pop("proof", None) and session:
+        _change_id()
+
+
+def _change_id() -> None:
+    # Not by Flask-Session's regenerate(), which removes the old record first: on a full disk, or killed in between,
+    # nobody would own the visitor's conversations any more.
+    old, session.sid = session.sid, secrets.token_urlsafe(32)  # type: ignore[attr-defined]
+    try:
+        current_app.session_interface.save_session(current_app, session, current_app.response_class())
+    except OSError:
+        session.sid, session.modified = old, False  # type: ignore[attr-defined]
+        raise
+    current().records.delete(f"{SESSIONS}{old}")
 
 
 def own_conversation(mode: Mode = "chat") -> Conversation:

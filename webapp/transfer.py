@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, send_file, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.wrappers import Response as WerkzeugResponse
 
 from . import store
 from .candidate import KINDS, BadImport, Candidate, TooLarge, add, counted
-from .chat import answers, backend, files, opened, page_url, path_of, wants_fragment
+from .chat import Reply, answers, backend, files, opened, page_url, path_of, wants_fragment
 from .choices import Choice, chosen, forget, forget_old, keep, listed
 from .conversation import ID, Conversation, Refused, new_id
 from .exchange import load
@@ -28,8 +27,6 @@ from .parameters import request_fields, shown
 from .wording import say
 
 blueprint = Blueprint("transfer", __name__)
-
-Reply = WerkzeugResponse | str | tuple[str, int]
 
 FORM_OVERHEAD = 100_000  # bytes of a form around its file
 DRAINED = 4  # times the limit: how much of a file that is too large is still taken, so that the browser hears why
@@ -115,8 +112,8 @@ def _answered(conversation: Conversation, change: Callable[[], Reply]) -> Reply:
         return change()
     except Refused as refusal:
         if wants_fragment():
-            return render_template("_notice.html", message=str(refusal)), refusal.status
-        return _page(conversation, notice=str(refusal)), refusal.status
+            return render_template("_notice.html", message=str(refusal)), refusal.status, refusal.headers
+        return _page(conversation, notice=str(refusal)), refusal.status, refusal.headers
 
 
 def _add(conversation: Conversation, candidate: Candidate, import_id: str, skipped: Counter[str]) -> Reply:

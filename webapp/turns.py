@@ -44,7 +44,7 @@ def ask_anew(conversation_id: str, turn_id: str) -> Reply:
         return edited.edit(turn_id, posted_question(), request.form.get("turn", ""))
 
     try:
-        conversation, turn = answers().begin(opened(conversation_id), change)
+        conversation, turn = answers().begin(opened(conversation_id), change, request.remote_addr or "")
     except Refused as refusal:
         return _edit_refused(conversation_id, turn_id, refusal)
     return changed(conversation, turn, all_of_it=True)
@@ -96,7 +96,7 @@ def _edit_refused(conversation_id: str, turn_id: str, refusal: Refused) -> Reply
         turn = conversation.turn(turn_id)
     except Refused:
         return refused(conversation_id, refusal)
-    return _form(conversation, turn, request.form.get("question", ""), str(refusal)), refusal.status
+    return _form(conversation, turn, request.form.get("question", ""), str(refusal)), refusal.status, refusal.headers
 
 
 def _form(conversation: Conversation, turn: Turn, typed: str, notice: str = "") -> str:
