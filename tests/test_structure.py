@@ -102,7 +102,7 @@ ALLOWED = {
     "mending": {"emphasis", "fences"},
     "unfolding": {"conversation", "growth", "markdown", "mending"},
     "following": {"answers", "conversation", "growth", "i18n", "reply", "running", "unfolding"},
-    "errors": {"conversation", "store"},
+    "errors": {"conversation", "i18n", "store"},
     "json_text": set(),
     "parameter": {"conversation"},
     "parameter_table": {"conversation", "parameter"},

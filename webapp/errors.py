@@ -2,10 +2,11 @@
 
 import logging
 
-from flask import Flask, current_app, render_template, request
+from flask import Flask, Response, current_app, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from .conversation import Refused
+from .i18n import translated
 from .store import FolderTaken
 from .wording import say
 
@@ -28,28 +29,30 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _unforeseen)
 
 
-def _http(error: HTTPException) -> tuple[str, int]:
+def _http(error: HTTPException) -> Response:
     message = MESSAGES.get(error.code or 500) or error.description or error.name
     return _answer(message, error.code or 500)
 
 
-def _disk(error: OSError) -> tuple[str, int]:
+def _disk(error: OSError) -> Response:
     log.exception("The data folder cannot be used.")
     return _answer(say("The conversation cannot be saved or read: {reason}.", reason=error.strerror or str(error)), 503)
 
 
-def _unforeseen(error: Exception) -> tuple[str, int]:
+def _unforeseen(error: Exception) -> Response:
     if current_app.debug:
         raise error  # For the debugger.
     log.exception("A request failed in a way that nobody foresaw.")
     return _answer(UNFORESEEN, 500)
 
 
-def _answer(message: str, status: int) -> tuple[str, int]:
+def _answer(message: str, status: int) -> Response:
+    if request.accept_mimetypes.best == "text/plain":  # A script that shows it as text.
+        return Response(translated(message), status, mimetype="text/plain")
     # For htmx the fragment: the page it lands in still has what was typed.
     if "HX-Request" in request.headers:
-        return render_template("_notice.html", message=message), status
-    return render_template("error.html", message=message, typed=_typed(status)), status
+        return Response(render_template("_notice.html", message=message), status)
+    return Response(render_template("error.html", message=message, typed=_typed(status)), status)
 
 
 def _typed(status: int) -> str:
