@@ -131,11 +131,12 @@ async function send(recorded) {
   const form = new FormData();
   form.append("audio", recorded);
   try {
-    const response = await fetch(sentences.url ?? "", { method: "POST", body: form, headers: { "HX-Request": "true" }, signal });
+    const response = await fetch(sentences.url ?? "", { method: "POST", body: form, headers: { "HX-Request": "true", Accept: "text/plain" }, signal });
     const text = await response.text();
     if (signal.aborted) return;
     if (response.ok) take(text);
-    else refused(response.status, plain(text));
+    // What somebody else answers, a proxy say, is a page.
+    else refused(response.status, response.headers.get("Content-Type")?.startsWith("text/plain") ? text : "");
   } catch {
     if (!signal.aborted) show("failed", sentences.unreachable);
   }
@@ -144,17 +145,12 @@ async function send(recorded) {
 /**
  * Tell why a recording was not taken; one that never will be is not kept to try again.
  * @param {number} status
- * @param {string | undefined} message
+ * @param {string} message
  */
 function refused(status, message) {
   if ([413, 415, 422].includes(status)) audio = null;
   show("failed", message || sentences.unreachable);
   again.hidden = !audio;
-}
-
-/** @param {string} html */
-function plain(html) {
-  return new DOMParser().parseFromString(html, "text/html").body.textContent?.trim().slice(0, 1000);
 }
 
 /**

@@ -29,14 +29,19 @@ def test_a_choice_is_a_plain_cookie_for_a_year(client):
     assert re.findall(r'<meta name="theme-color" content="(\S+)">', page) == ["#17181a"]
 
 
-def test_over_https_it_is_secure_and_in_a_sub_path_it_belongs_to_it(config):
+def test_over_https_it_is_this_hosts_and_this_installations_alone(config):
     client = create_app({"TESTING": True, **config, "BASE_PATH": "/chat"}).test_client()
     page = client.get("/chat/models?now=1").text
     back = re.search(r'name="back" value="([^"]*)"', page)[1]
     assert 'action="/chat/preferences"' in page
     reply = client.post("/chat/preferences", data={"theme": "light", "back": back}, base_url="https://localhost")
     assert reply.headers["Location"] == "/chat/models?now=1"
-    assert {"Secure", "Path=/chat"} <= set(cookies(reply)["theme"].split("; "))
+    name = f"__Host-{client.application.config['SESSION_COOKIE_NAME']}-theme"
+    assert {"Secure", "Path=/", "HttpOnly", "SameSite=Lax"} <= set(cookies(reply)[name].split("; "))
+    assert 'data-theme="light"' in client.get("/chat/", base_url="https://localhost").text
+    reply = client.post("/chat/preferences", data={"theme": ""}, base_url="https://localhost")
+    assert {"Secure", "Path=/", "Max-Age=0"} <= set(cookies(reply)[name].split("; "))
+    assert "data-theme" not in client.get("/chat/", base_url="https://localhost").text
 
 
 def test_an_empty_choice_takes_it_back(client):

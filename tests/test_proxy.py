@@ -166,6 +166,60 @@ def test_over_https_a_cookie_stays_on_https(client_of):
     assert "Secure" not in cookie(client_of(), proto="https")
 
 
+@pytest.mark.parametrize("base", ["", "/parley"])
+def test_over_https_nobody_but_this_host_can_set_a_cookie(client_of, base):
+    client = client_of(**NAMED, BASE_PATH=base)
+    kept = cookie(client, proto="https")
+    assert kept.startswith(f"__Host-{client.application.config['SESSION_COOKIE_NAME']}=")
+    assert {"Secure", "Path=/", "HttpOnly", "SameSite=Lax"} <= set(kept.split("; "))
+    assert "Domain" not in kept
+    assert not cookie(client, proto="http").startswith("__Host-")
+
+
+def conversation(client, cookie="", **forwarded):
+    """Return the conversation that a visitor with a cookie has, by a client that keeps none."""
+    headers = {f"X-Forwarded-{name.title()}": value for name, value in forwarded.items()}
+    page = client.application.test_client(use_cookies=False).get("/", headers=headers | {"Cookie": cookie})
+    return re.search(r"/conversations/([\w-]+)/ask", page.text)[1], page.headers.get("Set-Cookie", "").split(";")[0]
+
+
+def test_over_https_a_cookie_without_the_prefix_is_nobodys(client_of):
+    client = client_of(**NAMED)
+    over_http, plain = conversation(client)
+    over_https, prefixed = conversation(client, proto="https")
+    assert prefixed.startswith("__Host-") and not plain.startswith("__Host-")
+    assert conversation(client, plain) == (over_http, "")
+    assert conversation(client, prefixed, proto="https") == (over_https, "")
+    # Anybody who can write a page on another name of the site, or on the way, can set one without.
+    assert conversation(client, plain, proto="https")[0] != over_http
+    assert conversation(client, prefixed.removeprefix("__Host-"), proto="https")[0] != over_https
+    assert conversation(client, f"{plain}; {prefixed}", proto="https")[0] == over_https
+    # Nor is one with it something else over http.
+    assert conversation(client, prefixed)[0] != over_https
+    for lookalike in ("__host-", "__Secure-", "__Host-__Host-", " __Host-x"):
+        assert conversation(client, prefixed.replace("__Host-", lookalike), proto="https")[0] != over_https
+
+
+def test_over_https_other_installations_preferences_are_their_own(client_of, tmp_path):
+    ours, other = client_of(**NAMED), client_of(**NAMED, DATA_DIR=tmp_path / "other")
+    ours.post("/preferences", data={"theme": "dark"}, base_url="https://chat.example")
+    (kept,) = (one for one in [ours.get_cookie(f"__Host-{name(ours)}-theme", "chat.example")] if one)
+    for client, headers, seen in (
+        (ours, {"Cookie": f"{kept.key}=dark"}, True),
+        (ours, {"Cookie": "theme=dark"}, False),
+        (ours, {"Cookie": "__Host-theme=dark"}, False),
+        (other, {"Cookie": f"{kept.key}=dark"}, False),
+    ):
+        page = client.application.test_client(use_cookies=False).get(
+            "/", base_url="https://chat.example", headers=headers
+        )
+        assert ('data-theme="dark"' in page.text) == seen
+
+
+def name(client):
+    return client.application.config["SESSION_COOKIE_NAME"]
+
+
 def test_two_in_two_paths_of_a_host_have_visitors_of_their_own(client_of, tmp_path):
     one = client_of(BASE_PATH="/one", DATA_DIR=tmp_path / "one")
     two = client_of(BASE_PATH="/one/two", DATA_DIR=tmp_path / "two")
@@ -179,4 +233,6 @@ def test_the_server_itself_believes_nobody_else(serve, openai, trusted):
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/parley", "X-Forwarded-Ssl": "off"}
     with urllib.request.urlopen(urllib.request.Request(server.url, headers=headers)) as response:
         found = response.headers["Set-Cookie"]
-    assert ("; Secure" in found, "; Path=/parley" in found) == (bool(trusted), bool(trusted))
+        page = response.read().decode()
+    assert ("; Secure" in found, found.startswith("__Host-")) == (bool(trusted), bool(trusted))
+    assert ('action="/parley/conversations/' in page) == bool(trusted)

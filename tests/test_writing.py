@@ -64,10 +64,23 @@ def test_the_enter_that_confirms_a_candidate_sends_nothing_in_any_field(page, op
     assert page.locator("article.turn").count() == 0
 
 
+def put_text_area(page, action, name, text):
+    """Put a form with a text area into the page; by its elements, since the page lets no script make HTML of text."""
+    page.evaluate(
+        """([action, id, value]) => {
+          const form = Object.assign(document.createElement("form"), { action });
+          const area = Object.assign(document.createElement("textarea"), { id, defaultValue: value });
+          area.dataset.enter = "send";
+          form.append(area);
+          document.querySelector("main").append(form);
+        }""",
+        [action, name, text],
+    )
+
+
 def test_a_text_area_that_comes_later_is_sent_by_enter_and_not_by_a_candidate(page):
+    put_text_area(page, "/later", "later", "zh")
     page.evaluate("""() => {
-      document.querySelector("main").insertAdjacentHTML("beforeend",
-        '<form action="/later"><textarea data-enter="send" id="later">zh</textarea></form>');
       document.getElementById("later").form.addEventListener("submit", (event) => {
         event.preventDefault();
         document.title = "sent";
@@ -202,12 +215,11 @@ def test_an_edited_question_is_kept_until_it_is_taken_or_given_up(visit, page, l
 
 
 def test_the_draft_of_any_other_text_area_outlives_a_reload(page):
-    edit = """() => document.querySelector("main").insertAdjacentHTML("beforeend",
-        '<form action="/turns/x/edit"><textarea data-enter="send" id="edit">As it was</textarea></form>')"""
-    page.evaluate(edit)
+    edit = ("/turns/x/edit", "edit", "As it was")
+    put_text_area(page, *edit)
     page.locator("#edit").fill("As it shall be")
     page.reload()
-    page.evaluate(edit)
+    put_text_area(page, *edit)
     page.locator("#edit").focus()
     expect(page.locator("#edit")).to_have_value("As it shall be")
 

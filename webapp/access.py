@@ -18,8 +18,10 @@ from . import store
 from .chat import Reply, refused, wants_fragment
 from .config import LOOPBACK
 from .conversation import Unknown
+from .i18n import translated
 from .preferences import came_from
 from .secret import installation_secret, proof_of
+from .wording import say
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +155,12 @@ def _required_own(conversation_id: str) -> Reply | None:
 
 
 def _sent_to_sign_in() -> Response | tuple[str, int, dict[str, str]]:
+    if request.accept_mimetypes.best == "text/plain":  # A script that shows it as text.
+        return (
+            translated(say("You are not signed in. What you typed is still here.")),
+            401,
+            {"Content-Type": "text/plain"},
+        )
     if "HX-Request" in request.headers:
         url = _sign_in_url(request.headers.get("HX-Current-URL", ""))
         # These count where the element that asked has no `hx-status` of its own.

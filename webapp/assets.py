@@ -22,7 +22,7 @@ COMMENTS = {
     ".js": re.compile(rb"^[ \t]*//.*|/\*(?s:.*?)\*/", re.MULTILINE),
 }
 # What a page always loads together is one request.
-JOINED = {"htmx-with-sse-4.0.1.js": ("vendor/htmx-4.0.1.min.js", "vendor/hx-sse-4.0.1.min.js")}
+JOINED = {"htmx-guarded-4.0.1.js": ("vendor/htmx-4.0.1.min.js", "guard.js", "vendor/hx-sse-4.0.1.min.js")}
 
 
 class Asset(NamedTuple):

@@ -2,16 +2,15 @@
 
 import logging
 
-from flask import Flask, current_app, render_template, request
+from flask import Flask, Response, current_app, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from .conversation import Refused
+from .i18n import translated
 from .store import FolderTaken
 from .wording import say
 
 log = logging.getLogger(__name__)
-
-Reply = tuple[str, int, dict[str, str]]
 
 MESSAGES = {
     400: say("The browser (or proxy) sent a request that this server could not understand."),
@@ -30,28 +29,30 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _unforeseen)
 
 
-def _http(error: HTTPException) -> Reply:
+def _http(error: HTTPException) -> Response:
     message = MESSAGES.get(error.code or 500) or error.description or error.name
     return _answer(message, error.code or 500)
 
 
-def _disk(error: OSError) -> Reply:
+def _disk(error: OSError) -> Response:
     log.exception("The data folder cannot be used.")
     return _answer(say("The conversation cannot be saved or read: {reason}.", reason=error.strerror or str(error)), 503)
 
 
-def _unforeseen(error: Exception) -> Reply:
+def _unforeseen(error: Exception) -> Response:
     if current_app.debug:
         raise error  # For the debugger.
     log.exception("A request failed in a way that nobody foresaw.")
     return _answer(UNFORESEEN, 500)
 
 
-def _answer(message: str, status: int, headers: dict[str, str] | None = None) -> Reply:
+def _answer(message: str, status: int, headers: dict[str, str] | None = None) -> Response:
+    if request.accept_mimetypes.best == "text/plain":  # A script that shows it as text.
+        return Response(translated(message), status, headers, mimetype="text/plain")
     # For htmx the fragment: the page it lands in still has what was typed.
     if "HX-Request" in request.headers:
-        return render_template("_notice.html", message=message), status, headers or {}
-    return render_template("error.html", message=message, typed=_typed(status)), status, headers or {}
+        return Response(render_template("_notice.html", message=message), status, headers)
+    return Response(render_template("error.html", message=message, typed=_typed(status)), status, headers)
 
 
 def _typed(status: int) -> str:

@@ -23,7 +23,7 @@ TYPES = {
     "aac": "audio/aac",
 }
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
     # A file never changes under its name.
     "Cache-Control": "private, max-age=31536000, immutable",

@@ -37,10 +37,10 @@ def came_from() -> str:
 def save() -> Response:
     """Keep what was chosen, and go back to the page; an empty value takes a choice back, nonsense changes nothing."""
     response = redirect(way_back(request.form.get("back", "")), code=303)
-    for name, allowed in CHOICES.items():  # Path and Secure are the response's own doing.
+    for name, allowed in CHOICES.items():  # Where they are valid, and for whom, is the response's own doing.
         value = request.form.get(name)
         if value in allowed:
-            response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="Lax")
+            response.set_cookie(name, value, max_age=YEAR)
         elif value == "":
             response.delete_cookie(name)
     return response

@@ -4,13 +4,16 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, current_app, request
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.utils import cached_property
 
 from .setting import Network, base_path
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+LOCK = "__Host-"
 ASKED = "parley.asked_host"  # What a proxy itself asked for, where it says that it was asked for another name.
 
 
@@ -18,15 +21,50 @@ def init_app(app: Flask) -> None:
     app.wsgi_app = Place(  # type: ignore[method-assign]
         app.wsgi_app, app.config["BASE_PATH"], app.config["TRUSTED_PROXIES"] or ()
     )
+    app.request_class = OwnRequest
     app.response_class = OwnCookies
 
 
-class OwnCookies(Response):
-    """A response whose cookies stay in Parley's own path, and on https where they came by it."""
+class OwnRequest(Request):
+    """A request whose cookies, over https, are those that only this very host can have set over https."""
 
-    def set_cookie(self, *arguments: Any, **options: Any) -> None:
-        options |= {"path": request.script_root or "/", "secure": request.is_secure}
-        super().set_cookie(*arguments, **options)
+    @cached_property
+    def cookies(self) -> ImmutableMultiDict[str, str]:
+        sent = super().cookies
+        if not self.is_secure:
+            return sent
+        session = current_app.config["SESSION_COOKIE_NAME"]
+        own = [(_plain(name, session), value) for name, value in sent.items(multi=True)]
+        return ImmutableMultiDict([(name, value) for name, value in own if name])
+
+
+class OwnCookies(Response):
+    """A response whose cookies are no script's and no other site's, and over https this host's alone."""
+
+    def set_cookie(self, key: str, value: str = "", *arguments: Any, **options: Any) -> None:
+        secure = request.is_secure
+        if secure:
+            key = _locked(key, current_app.config["SESSION_COOKIE_NAME"])
+        options |= {"domain": None, "path": "/" if secure else request.script_root or "/", "secure": secure}
+        options |= {"httponly": True, "samesite": "Lax"}
+        super().set_cookie(key, value, *arguments, **options)
+
+
+def _locked(name: str, session: str) -> str:
+    """Return a cookie's name as it is over https.
+
+    Browsers let nobody else set a cookie with this prefix, and want its path to be all of the host. So the name tells
+    one Parley from another in the next path, by the session's, which is the installation's own.
+    """
+    return LOCK + (name if name == session else f"{session}-{name}")
+
+
+def _plain(name: str, session: str) -> str:
+    """Return the name of a cookie that came over https as it is known here; nothing for one that is not ours."""
+    if name == LOCK + session:
+        return session
+    own = f"{LOCK}{session}-"
+    return name.removeprefix(own) if name.startswith(own) else ""
 
 
 class Place:

@@ -1,6 +1,6 @@
 """What keeps others out of a visitor's page: headers, and the refusal of requests that other sites send."""
 
-from urllib.parse import urlsplit
+import re
 
 from flask import Flask, Response, abort, current_app, request
 
@@ -19,20 +19,22 @@ POLICY = "; ".join(
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
+        # No script makes HTML or scripts of text, but htmx through the policy in static/guard.js.
+        "require-trusted-types-for 'script'",
+        "trusted-types parley",
     )
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    # Nobody else learns it. With `no-referrer` browsers hide a form's origin, too, which refuse_other_sites looks at.
-    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-}
-PAGE_HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
     # Of what a page may ask a browser for, a recording is all that this one needs.
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=(), usb=(), payment=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
 }
+YEAR = 365 * 24 * 60 * 60  # seconds
+# A host as it stands in an address: a name, or a number in brackets, and perhaps a port. Nothing else is looked into.
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\\%\s]+)(?::(\d{1,5}))?")
 BYTES_PER_CHARACTER = 12  # of a form in which every character is four percent-encoded bytes
 FORM_OVERHEAD = 10_000
 
@@ -84,24 +86,30 @@ def refuse_other_sites() -> None:
 
 def _is_ours(origin: str) -> bool:
     """Tell whether an origin is the host that was asked, or one that the owner named: a proxy may ask as another."""
-    host = origin.partition("//")[2]
-    return host == request.host or _name(host) in (current_app.config["ALLOWED_HOSTS"] or ())
+    scheme, _, host = origin.partition("://")
+    # What came over https was not asked for by a page that anybody on the way could have written.
+    if scheme not in ("http", "https") or (request.is_secure and scheme == "http"):
+        return False
+    if (name := _name(host)) is None or name == _name(request.host):
+        return host.lower() == request.host.lower()  # Another port is another's page.
+    return name in (current_app.config["ALLOWED_HOSTS"] or ())
 
 
 def _name(host: str) -> str | None:
     """Return a host's name without its port; None for what is no host."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
+    match = HOST.fullmatch(host)
+    return match[1].strip("[]").lower() if match else None
 
 
 def set_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    # With `no-referrer` a browser hides a form's origin, too. So it is only for those that tell by `Sec-Fetch-Site`.
+    told = "Sec-Fetch-Site" in request.headers
+    response.headers.setdefault("Referrer-Policy", "no-referrer" if told else "same-origin")
+    if request.is_secure and _name(request.host) != "localhost":  # There, it would bind whatever else runs on it.
+        response.headers["Strict-Transport-Security"] = f"max-age={YEAR}"
     if response.mimetype == "text/html":
-        for name, value in PAGE_HEADERS.items():
-            response.headers.setdefault(name, value)
         # What a back button shows from a cache would be an old conversation.
         response.headers.setdefault("Cache-Control", "no-store")
     return response
