@@ -58,11 +58,12 @@ LIMITS = ("VISITOR_QUESTIONS_PER_MINUTE", "ADDRESS_QUESTIONS_PER_MINUTE", "VISIT
 class Parley(Child):
     """The real server, `python -m webapp`, with a data folder that goes with it."""
 
-    def __init__(self, base_url="", model=""):
+    def __init__(self, base_url="", model="", **more):
         self._folder = TemporaryDirectory(prefix="parley-bench-", ignore_cleanup_errors=True)
         settings = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "sk-bench" if base_url else "", "CHAT_MODEL": model}
         settings |= dict.fromkeys(LIMITS, "0")
-        super().__init__("webapp", HOST="127.0.0.1", PORT="0", DATA_DIR=self._folder.name, LOCAL_MODEL="", **settings)
+        settings |= {"HOST": "127.0.0.1", "PORT": "0", "DATA_DIR": self._folder.name, "LOCAL_MODEL": ""}
+        super().__init__("webapp", **settings | more)
 
     def __exit__(self, *_):
         super().__exit__()

@@ -14,7 +14,8 @@ from time import process_time, sleep
 
 import openai
 
-from webapp.llm import LLM, Call, Endpoint
+from webapp.call import Call
+from webapp.llm import LLM, Endpoint
 
 from .harness import medians, show
 from .stub import END, HEAD, Order, event, framed, read_request

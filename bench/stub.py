@@ -27,6 +27,7 @@ class Order:
     rate: float = 0  # tokens a second; 0 sends all of them in one piece
     seed: int = 0
     silent: bool = False  # after the last token, until the client hangs up
+    pause: float = 0  # seconds of silence before the last token
 
     def __str__(self):
         return json.dumps(asdict(self))
@@ -102,6 +103,8 @@ def send(connection, order):
         events = []
     began = monotonic()
     for number, sent in enumerate(events, 1):
+        if number == len(events):
+            gevent.sleep(order.pause)
         connection.sendall(framed(sent))
         # By the clock, not by the sum of the pauses: an answer lasts exactly tokens / rate.
         gevent.sleep(max(0, began + number / order.rate - monotonic()))

@@ -60,6 +60,7 @@ class Reply:
     content_type: str = "text/event-stream"
     headers: dict = field(default_factory=dict)
     wait: float = 0  # seconds before the status line
+    raw: bool = False  # the steps are all that is sent, status line and framing too
 
     @classmethod
     def text(cls, *pieces, delay=0, finish="stop", wait=0):
@@ -207,22 +208,27 @@ class OpenAIServer:
                     if reply.wait is SILENCE:
                         self.pause(float("inf"))
                     self.pause(reply.wait)
-                    self.send_response(reply.status)
-                    self.send_header("Content-Type", reply.content_type)
-                    for name, value in reply.headers.items():
-                        self.send_header(name, value)
-                    self.send_header("Transfer-Encoding", "chunked")
-                    self.end_headers()
+                    if not reply.raw:
+                        self.begin(reply)
                     for step in reply.steps:
-                        self.take(step)
-                    self.wfile.write(b"0\r\n\r\n")
+                        self.take(step, raw=reply.raw)
+                    if not reply.raw:
+                        self.wfile.write(b"0\r\n\r\n")
                     self.wfile.flush()
                 except (BrokenPipeError, ConnectionResetError):
                     server.closed_by_client.set()
                 except _Broken:
                     pass
 
-            def take(self, step):
+            def begin(self, reply):
+                self.send_response(reply.status)
+                self.send_header("Content-Type", reply.content_type)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+
+            def take(self, step, *, raw=False):
                 if step is RESET:
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     self.connection.close()
@@ -233,7 +239,7 @@ class OpenAIServer:
                 elif step is SILENCE:
                     self.pause(float("inf"))
                 elif isinstance(step, bytes):
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(step), step))
+                    self.wfile.write(step if raw else b"%x\r\n%s\r\n" % (len(step), step))
                     self.wfile.flush()
                 else:
                     self.pause(step)

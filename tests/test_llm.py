@@ -5,7 +5,8 @@ from time import monotonic
 import pytest
 
 from webapp import llm_errors
-from webapp.llm import LLM, Call, Endpoint
+from webapp.call import Call
+from webapp.llm import LLM, Endpoint
 
 from .conftest import wait_until
 from .openai_server import DONE, RESET, SILENCE, Reply, chunk, event

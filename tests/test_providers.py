@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from webapp.call import Call
 from webapp.exchange import Exchange
-from webapp.llm import LLM, Call, Endpoint
+from webapp.llm import LLM, Endpoint
 from webapp.reply import REASONING
 
 from .openai_server import DONE, Reply, chunk, event

@@ -2,8 +2,9 @@ from threading import enumerate as enumerate_threads
 
 import pytest
 
+from webapp.call import Call
 from webapp.conversation import Answer, Conversation, Turn
-from webapp.llm import LLM, Call, Endpoint
+from webapp.llm import LLM, Endpoint
 from webapp.local_model import LocalModel, find
 from webapp.sending import before_sending
 from webapp.tokens import MESSAGE, START, estimate, estimate_messages

@@ -34,6 +34,7 @@ from .wording import say
 log = logging.getLogger(__name__)
 
 UPDATES_PER_SECOND = 30
+SETTLED_WITHIN = 5  # seconds; whoever stops an answer waits for its record
 READ_OUT_WITHIN = 0.5  # seconds; a model that is still being loaded cannot be interrupted
 PAUSE = 0.3  # seconds without text in which a follower shows what it held back to save work
 PIECE = 200_000  # characters of one update
@@ -80,16 +81,21 @@ class Answers:
         running = None
         try:
             with self.store.editing(conversation.id, conversation.owner) as edited:
+                before = edited.pending
                 turn = change(edited)
                 self.room.check_turns(edited)
-                if turn.answer.status == "pending" and turn.answer.id not in self._running:
+                # A turn that was pending before is the same form, sent again.
+                if turn.answer.status == "pending" and before is None:
                     running = self._admit(turn.answer, edited, address)
         except BaseException:
             if running:
                 self._drop(running)
             raise
         if running:
-            Thread(target=self._run, args=(running, edited, turn), name=f"answer-{running.id}", daemon=True).start()
+            try:
+                Thread(target=self._run, args=(running, edited, turn), name=running.id, daemon=True).start()
+            except RuntimeError as error:  # There are too many of them.
+                self._finish(running, "failed", Failure("Unforeseen", str(error)))
         return edited, turn
 
     def _admit(self, answer: Answer, conversation: Conversation, address: str) -> RunningAnswer:
@@ -148,6 +154,7 @@ class Answers:
         """End the pending answer of a conversation, if there is one, and keep what came."""
         if (turn := conversation.pending) and (running := self._running.get(turn.answer.id)):
             self._finish(running, "stopped")
+            running.settled.wait(SETTLED_WITHIN)  # Somebody else may have ended it, and be about to save it.
 
     def clear(self, conversation: Conversation) -> Conversation:
         """Remove all turns of a conversation; a running answer is stopped first.
@@ -157,7 +164,8 @@ class Answers:
         self.stop(conversation)
         with self.store.editing(conversation.id, conversation.owner) as edited:
             edited.clear()
-        self.files.remove(edited.id)
+            gone = self.files.names(edited.id)  # A question that comes next has files of its own.
+        self.files.remove(edited.id, gone)
         return edited
 
     def shut_down(self) -> None:
@@ -203,6 +211,12 @@ class Answers:
     def _complete(self, running: RunningAnswer, status: Status, failure: Failure | None) -> None:
         # Closed, it reads no more in a moment, and then the reply is put together as far as it came.
         running.read_out.wait(READ_OUT_WITHIN)
+        try:
+            self._save(running, status, failure)
+        finally:
+            self._forget(running)
+
+    def _save(self, running: RunningAnswer, status: Status, failure: Failure | None) -> None:
         answer = None
         try:
             pictures = self._keep_files(running)
@@ -220,9 +234,8 @@ class Answers:
             log.exception("An answer could not be saved; its text is kept in %s.", self.logs.path(running.id))
             if answer:
                 self.logs.keep(answer)
-            self._forget(running)
             return
-        self._drop(running)
+        self.logs.remove(running.id)
         if answer:
             self._account(edited, answer)
 

@@ -17,7 +17,7 @@ class _Choice:
 
     def __init__(self) -> None:
         self.texts: dict[str, list[str]] = {}
-        self.others: dict[str, Any] = {}  # What of the deltas is no text: tool calls, details; joined, too.
+        self._others: dict[str, Any] = {}  # What of the deltas is no text: tool calls, details; joined, too.
         self.logprobs: dict[str, list[Any]] | None = None
         self.finish_reason: Any = None
         self.rest: dict[str, Any] = {}
@@ -39,13 +39,13 @@ class _Choice:
         if not isinstance(delta, dict):
             return
         for name, value in delta.items():
-            if name == "role" or value is None:
+            if value is None or (name == "role" and isinstance(value, str)):
                 # Some servers repeat the role in every chunk; a null says that there is such a field.
                 self.texts.setdefault(name, [value] if value else [])
             elif isinstance(value, str):
                 self.texts.setdefault(name, []).append(value)
             else:
-                self.others[name] = _joined(self.others.get(name), value)
+                self._others[name] = _joined(self._others.get(name), value)
 
     def _add_logprobs(self, logprobs: Any) -> None:
         if not isinstance(logprobs, dict):
@@ -54,6 +54,11 @@ class _Choice:
         for name, value in logprobs.items():
             if isinstance(value, list):
                 self.logprobs.setdefault(name, []).extend(value)
+
+    @property
+    def others(self) -> dict[str, Any]:
+        whole: dict[str, Any] = _with_texts(self._others)
+        return whole
 
     def message(self) -> dict[str, Any]:
         return {name: "".join(parts) if parts else None for name, parts in self.texts.items()}
@@ -74,14 +79,32 @@ def _joined(sofar: Any, new: Any) -> Any:
     return whole
 
 
+class _Text(list[str]):
+    """The parts of a text that goes on with every chunk: joined once, at the end."""
+
+
+def _with_texts(value: Any) -> Any:
+    """Return a field with its texts joined."""
+    match value:
+        case _Text():
+            return "".join(value)
+        case dict():
+            return {name: _with_texts(part) for name, part in value.items()}
+        case list():
+            return [_with_texts(part) for part in value]
+    return value
+
+
 def _extend(item: dict[str, Any], delta: dict[str, Any]) -> None:
     """Add a delta to an item of a list: its texts grow, and what names it stays."""
     for name, value in delta.items():
         before = item.get(name)
         if isinstance(value, dict) and isinstance(before, dict):
             _extend(before, value)
+        elif isinstance(value, str) and isinstance(before, _Text):
+            before.append(value)
         elif isinstance(value, str) and isinstance(before, str) and name not in NAMES:
-            item[name] = before + value
+            item[name] = _Text([before, value])
         elif value is not None:
             item[name] = value
 

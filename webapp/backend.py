@@ -6,11 +6,12 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
+from .call import Call
 from .catalog import Catalog, Model
 from .config import wants_local_model
 from .conversation import Conversation, Message, Mode, Turn
 from .kinds import Kind
-from .llm import LLM, Call, Endpoint
+from .llm import LLM, Endpoint
 from .llm_errors import ContextOverflow, LLMError, ModelUnknown, NoModel, Unreachable
 from .local_model import LocalModel, LocalModelError, find
 from .reply import Piece

@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import time
 
@@ -72,7 +73,11 @@ def _write(path: Path, content: bytes, durable: bool) -> None:
     if path.name.endswith(PACKED):
         content = zlib.compress(content, level=1)
     path.parent.mkdir(exist_ok=True, mode=0o700)
-    write_whole(path, content, durable=durable)
+    try:
+        write_whole(path, content, durable=durable)
+    except FileNotFoundError:  # The folder was cleared away in that moment.
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        write_whole(path, content, durable=durable)
 
 
 def _unpacked(content: bytes, name: str) -> bytes:
@@ -130,6 +135,18 @@ class Files:
         except FileNotFoundError:
             return []
 
-    def remove(self, conversation_id: str) -> None:
-        """Remove all files of a conversation."""
+    def names(self, conversation_id: str) -> list[str]:
+        """Return the names of a conversation's files."""
+        folder = self.path(conversation_id, "x").parent
+        return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+    def remove(self, conversation_id: str, names: Iterable[str] | None = None) -> None:
+        """Remove files of a conversation, and the folder if none is left; all of them where none is named."""
+        if names is not None:
+            folder = self.path(conversation_id, "x").parent
+            for name in names:
+                (folder / name).unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
+            return
         shutil.rmtree(self.path(conversation_id, "x").parent, ignore_errors=True)

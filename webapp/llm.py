@@ -2,13 +2,11 @@
 
 import logging
 import re
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cache
 from inspect import signature
-from threading import Lock, local
+from threading import local
+from time import monotonic
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -18,11 +16,13 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
 from .assembly import Assembly
+from .call import Call
 from .config import LOOPBACK, public_url
 from .exchange import Exchange, in_api_order, that_matter
 from .llm_errors import (
     BrokenOff,
     EmptyAnswer,
+    Garbage,
     LLMError,
     RequestRejected,
     Stopped,
@@ -51,52 +51,6 @@ class Endpoint(NamedTuple):
     base_url: str
     api_key: str
     private: bool = False
-
-
-@dataclass
-class Call:
-    """The requests for one answer and what the last reply says; another thread can close it at any moment.
-
-    `sent` is told of each request just before it is sent. `dropped` names the parameters that a second
-    request did without, `asked_again` says that one of them was the person's, `overflowed` that it had
-    fewer turns, and `sent_from` which was the oldest.
-    """
-
-    reply: Reply = field(default_factory=Reply)
-    exchanges: list[Exchange] = field(default_factory=list)
-    sent: Callable[["Call"], None] = lambda call: None
-    dropped: list[str] = field(default_factory=list)
-    asked_again: bool = False
-    overflowed: bool = False
-    sent_from: str = ""
-    closed: bool = False
-    _socket: socket.socket | None = None
-    _lock: Lock = field(default_factory=Lock)
-
-    def close(self) -> None:
-        """End the request upstream, now: what waits for the model's next word wakes up."""
-        with self._lock:
-            self.closed = True
-            if self._socket is not None:
-                _shut(self._socket)
-
-    def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Remember the connection, as httpcore's `trace` extension reports it.
-
-        Before the reply's first byte there is nothing else by which to end a request.
-        """
-        if not event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            return
-        with self._lock:
-            self._socket = info["return_value"].get_extra_info("socket")
-            if self.closed:
-                info["return_value"].close()
-                raise Stopped("Stopped.")
-
-
-def _shut(connection: socket.socket) -> None:
-    with suppress(OSError, ValueError):  # It is closed already.
-        connection.shutdown(socket.SHUT_RDWR)
 
 
 class LLM:
@@ -149,7 +103,7 @@ class LLM:
         endpoint = self._endpoint()
         exchange = Exchange("" if endpoint.private else public_url(endpoint.base_url), path, body)
         call.exchanges.append(exchange)
-        call.reply = reply = Reply(model=body["model"])
+        call.reply = reply = Reply(model=body["model"], expected=body.get("n") or 1)
         call.sent(call)
         came = False
         try:
@@ -160,13 +114,29 @@ class LLM:
                 with create(**needed, extra_body=body) as response:
                     exchange.status = response.status_code
                     exchange.headers = that_matter(response.headers)
-                    for piece in read(response.iter_bytes(), response.headers.get("content-type", ""), reply):
+                    for piece in read(
+                        self._heard(response.iter_bytes(), reply), response.headers.get("content-type", ""), reply
+                    ):
                         came = came or piece[0] != REASONING
                         yield piece
         finally:
             exchange.reply = _kept(reply)
         if not came and not (reply.whole or {}).get("data"):
             raise EmptyAnswer(without_text(reply.finish_reason))
+
+    def _heard(self, pieces: Iterator[bytes], reply: Reply) -> Iterator[bytes]:
+        """Yield a reply's bytes, as long as there is more in them than signs of life.
+
+        Once every choice has said why it ended, all of the text is there: it does not matter how the connection ends.
+        """
+        try:
+            for piece in pieces:
+                if monotonic() - reply.heard > self._answer_timeout:
+                    raise httpx2.ReadTimeout("Comments, and nothing else.")
+                yield piece
+        except (httpx2.TransportError, OSError):
+            if not reply.is_complete:
+                raise
 
     def transcribe(self, name: str, content_type: str, content: bytes, fields: dict[str, Any]) -> dict[str, Any]:
         """Send a recording to be put into words and return the reply's JSON, whose `text` is a string.
@@ -235,6 +205,8 @@ class _Telling:
                 return Unreachable(say("No connection to {url}: {reason}", url=url, reason=reason))
             case httpx2.TransportError() | OSError():
                 return BrokenOff(say("The connection to the model broke off in the middle of the answer."))
+            case httpx2.DecodingError():
+                return Garbage(say("What the endpoint sent cannot be unpacked: {reason}", reason=str(error)))
             case openai.OpenAIError() | httpx2.HTTPError() | httpx2.InvalidURL() | UnicodeError():
                 return RequestRejected(self._without_key(str(error)))
         return error
@@ -258,12 +230,16 @@ def _operation(client: openai.OpenAI, path: str) -> tuple[Callable[..., Any], di
 
 
 def _kept(reply: Reply) -> dict[str, Any] | None:
-    """Return a reply as the API would have sent it in one piece; None where nothing came."""
-    if reply.whole is not None:
-        return cast(dict[str, Any], cleaned(reply.whole))
-    if not (reply.assembly.top or reply.assembly.choices):
+    """Return a reply as the API would have sent it in one piece; None where nothing came that could be kept."""
+    try:
+        if reply.whole is not None:
+            return cast(dict[str, Any], cleaned(reply.whole))
+        if not (reply.assembly.top or reply.assembly.choices):
+            return None
+        return in_api_order(cleaned(_assembled(reply.assembly)))
+    except Exception as error:  # It is worth less than the texts, which came.
+        log.warning("A reply cannot be kept as it came: %s", type(error).__name__)
         return None
-    return in_api_order(cleaned(_assembled(reply.assembly)))
 
 
 def _assembled(assembly: Assembly) -> dict[str, Any]:
@@ -274,7 +250,9 @@ def _assembled(assembly: Assembly) -> dict[str, Any]:
         for chunk in assembly.chunks():
             state.handle_chunk(ChatCompletionChunk.construct(**chunk))
         # Not the final completion: that one is parsed, which refuses a reply that was cut off.
-        made = [choice.message.to_dict(mode="json") for choice in state.current_completion_snapshot.choices]
+        made = [
+            choice.message.to_dict(mode="json", warnings=False) for choice in state.current_completion_snapshot.choices
+        ]
     except Exception as error:  # Whatever the SDK stumbles over, the texts came, and are not lost for it.
         log.info("A server's own kind of delta, which the SDK cannot join: %s", error)
         made = [{} for _ in assembly.choices]

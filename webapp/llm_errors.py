@@ -24,9 +24,11 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
-from .wording import Sentence
+from .config import public_url
+from .wording import Sentence, say
 
 LONGEST = 4000  # characters of a provider's message that are kept
+LONGEST_WAIT = 366 * 86_400  # seconds; what is longer is no waiting time
 SHOWN = 600  # characters of a reply that makes no sense
 
 
@@ -110,6 +112,9 @@ def from_status(status: int, body: Any, text: str, headers: Mapping[str, str]) -
 
     Some servers nest their error object once more, some give a mere string, and some no JSON at all.
     """
+    if 300 <= status < 400:
+        url = public_url(headers.get("location", ""))[:SHOWN]
+        return Garbage(say("The endpoint sends its callers on to another address: {url}", url=url), status)
     details = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(details, dict):
         details = {"message": shown(details) if isinstance(details, str) else None}
@@ -181,14 +186,16 @@ def _first_detail(detail: Any) -> Any:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the waiting time in seconds, which `retry-after` gives as such or as a date (RFC 9110, 10.2.3)."""
     try:
-        if "retry-after-ms" in headers:
-            return float(headers["retry-after-ms"]) / 1000
         value = headers.get("retry-after", "")
-        if re.fullmatch(r"\d+(\.\d+)?", value):
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time()) if value else None
-    except (TypeError, ValueError):
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif re.fullmatch(r"\d+(\.\d+)?", value):
+            seconds = float(value)
+        else:
+            seconds = parsedate_to_datetime(value).timestamp() - time()
+    except (TypeError, ValueError, OverflowError):
         return None
+    return max(0.0, seconds) if seconds <= LONGEST_WAIT else None
 
 
 def from_stream(error: Any) -> LLMError:

@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import msgspec
 
 from .assembly import Assembly
+from .event_stream import DONE, events, joined, opened
 from .llm_errors import BrokenOff, Garbage, LLMError, from_stream, shown
 from .wording import say
 
@@ -17,14 +19,16 @@ Piece = tuple[int, str]
 REASONING = -1
 MOST_CHOICES = 8
 
-# A carriage return at the very end may be the first half of a line end.
-LINE_END = re.compile(b"\r\n|\n|\r(?!\n|$)")
+LONGEST = 50_000_000  # characters of one reply's text; a model that never ends must not fill memory and disk
+SIGNS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[][{}]', re.DOTALL)  # of JSON: its strings, and what nests
+DEEPEST = 100  # how deep a chunk's JSON may nest; what is kept of it is written by recursion
 
 
 @dataclass
 class Reply:
     """What a reply says beside its text, and the reply itself: `whole`, or what it is assembled from."""
 
+    expected: int = 1  # choices that were asked for
     finish_reason: str | None = None
     finish_reasons: dict[int, str] = field(default_factory=dict)  # of the choices
     stop_sequence: str = ""
@@ -33,7 +37,17 @@ class Reply:
     model: str = ""
     whole: dict[str, Any] | None = None
     assembly: Assembly = field(default_factory=Assembly)
+    heard: float = field(default_factory=monotonic)  # when anything came last that is no mere sign of life
     _counts_apart: bool = False  # the last usage came in a chunk of its own
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether every choice has said why it ended."""
+        choices = {index for index, _ in self.assembly.choices} | set(range(self.expected))
+        return choices <= set(self.finish_reasons)
+
+    def hear(self) -> None:
+        self.heard = monotonic()
 
     def note(self, part: dict[str, Any]) -> None:
         """Take what a chunk, or a reply in one piece, says about the whole call."""
@@ -60,16 +74,24 @@ def read(pieces: Iterator[bytes], content_type: str, reply: Reply) -> Iterator[P
 
     The SDK's own objects cost three times the CPU a token and more (bench/reading.py), so its raw bytes are read.
     """
-    if "text/event-stream" not in content_type:
-        yield from _whole(b"".join(pieces), content_type, reply)
-        return
+    is_stream, pieces = opened(pieces, content_type)
+    came = _streamed(pieces, reply) if is_stream else _whole(joined(pieces, reply.hear), content_type, reply)
+    length = 0
+    for channel, text in came:
+        yield channel, text
+        length += len(text)
+        if length > LONGEST:
+            raise BrokenOff(say("The answer is longer than {limit:,} characters.", limit=LONGEST))
+
+
+def _streamed(pieces: Iterator[bytes], reply: Reply) -> Iterator[Piece]:
     done = False
     failure = None
     halves: dict[int, _Halves] = {}
-    for payloads in _events(pieces):
+    for payloads in events(pieces, reply.hear):
         came: list[Piece] = []
         for payload in payloads:
-            if done := payload == b"[DONE]":
+            if done := payload == DONE:
                 break
             try:
                 came += _take(_chunk(payload), reply)
@@ -87,7 +109,7 @@ def read(pieces: Iterator[bytes], content_type: str, reply: Reply) -> Iterator[P
     for channel, half in halves.items():
         if rest := half.rest():
             yield channel, rest
-    if not done and not reply.finish_reasons:
+    if not done and not reply.is_complete:
         raise BrokenOff(say("The stream ended in the middle of the answer."))
 
 
@@ -99,23 +121,6 @@ def _joined(came: list[Piece]) -> list[Piece]:
     for channel, text in came:
         texts.setdefault(channel, []).append(text)
     return [(channel, "".join(parts)) for channel, parts in texts.items()]
-
-
-def _events(pieces: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """Yield the `data` of the server-sent events that each piece of bytes completes.
-
-    See the HTML standard, 9.2.6. No JSON reply spreads over several `data` lines, so a line is an event.
-    """
-    unfinished: list[bytes] = []
-    for piece in pieces:
-        unfinished.append(piece)
-        if b"\n" in piece or b"\r" in piece:
-            *lines, rest = LINE_END.split(b"".join(unfinished))
-            unfinished = [rest]
-            yield [line[5:].strip() for line in lines if line.startswith(b"data:")]
-    rest = b"".join(unfinished)
-    if rest.startswith(b"data:"):
-        yield [rest[5:].strip()]
 
 
 def _chunk(payload: bytes) -> dict[str, Any]:
@@ -130,6 +135,9 @@ def _chunk(payload: bytes) -> dict[str, Any]:
 
 
 def _decoded(body: bytes) -> Any:
+    """Return the JSON in a body. Raises ValueError and RecursionError."""
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(body) > DEEPEST:
+        raise RecursionError
     try:
         return msgspec.json.decode(body)
     except ValueError:
@@ -137,10 +145,21 @@ def _decoded(body: bytes) -> Any:
         return json.loads(body)
 
 
+def _depth(body: bytes) -> int:
+    """Return how deep the JSON in a body nests."""
+    depth = deepest = 0
+    for sign in SIGNS.finditer(body):
+        if sign.group() in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign.group() in b"]}":
+            depth -= 1
+    return deepest
+
+
 def _take(chunk: dict[str, Any], reply: Reply) -> list[Piece]:
     """Note what a chunk says about the call, and return its text."""
-    if error := chunk.get("error"):
-        raise from_stream(error)
+    _refuse_error(chunk)
     reply.note(chunk)
     reply.assembly.add(chunk)
     came: list[Piece] = []
@@ -151,12 +170,22 @@ def _take(chunk: dict[str, Any], reply: Reply) -> list[Piece]:
     return came
 
 
+def _refuse_error(part: dict[str, Any]) -> None:
+    """Raise the error that a chunk, or a reply in one piece, is or holds."""
+    choices = part.get("choices")
+    parts = [part, *(choices if isinstance(choices, list) else [])]  # OpenRouter says it in a choice, too.
+    for one in parts:
+        if isinstance(one, dict) and (error := one.get("error")):
+            raise from_stream(error)
+    if part.get("object") == "error":
+        raise from_stream(part)
+
+
 def _whole(body: bytes, kind: str, reply: Reply) -> Iterator[Piece]:
     """Yield the text of a reply that comes in one piece."""
     try:
         whole = _decoded(body)
-        if error := whole.get("error"):
-            raise from_stream(error)
+        _refuse_error(whole)
         choices = [] if "data" in whole else [whole["choices"][0], *whole["choices"][1:]]
         came = []
         for choice in choices:

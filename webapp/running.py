@@ -13,8 +13,8 @@ from threading import Condition, Event, Lock
 
 import msgspec
 
+from .call import Call
 from .conversation import Answer, Conversation
-from .llm import Call
 from .reply import MOST_CHOICES, REASONING
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Logs:
         """Keep a settled answer that its record could not take, as far as there is room for it."""
         try:
             self._settled(answer.id).write_bytes(msgspec.json.encode(answer))
-        except OSError:
+        except (OSError, ValueError, TypeError, OverflowError, RecursionError):
             log.exception("Nor could what else is known of it be kept.")
 
     def kept(self, answer_id: str) -> Answer | None:
