@@ -4,6 +4,7 @@ from time import monotonic
 
 import pytest
 
+from webapp.answer_log import Logs
 from webapp.answers import PIECE, UPDATES_PER_SECOND, Answers, ServerStopping
 from webapp.backend import Backend
 from webapp.budget import Budget
@@ -13,7 +14,7 @@ from webapp.conversations import Store
 from webapp.files import Files
 from webapp.llm_errors import ModelUnknown
 from webapp.records import RecordFiles
-from webapp.running import Logs, RunningAnswer
+from webapp.running import RunningAnswer
 
 from .conftest import wait_until
 from .openai_server import DONE, RESET, SILENCE, Reply, chunk, event

@@ -53,7 +53,8 @@ ALLOWED = {
     "prices": {"tokens"},
     "budget": {"conversation"},
     "meter": {"backend", "budget", "conversation", "prices", "sending", "store", "tokens"},
-    "local_model": set(),
+    "child": set(),
+    "local_model": {"child"},
     "llm_errors": set(),
     "assembly": set(),
     "reply": {"assembly", "llm_errors"},
@@ -77,25 +78,30 @@ ALLOWED = {
         "window",
     },
     "pictures": {"conversation"},
-    "running": {"conversation", "llm", "reply"},
+    "answer_log": {"conversation", "files", "reply"},
+    "running": {"answer_log", "conversation", "llm", "reply"},
+    "ended": {"conversation", "exchange", "failure", "files", "pictures", "running", "tokens"},
+    "settling": {
+        *("answer_line", "answer_log", "budget", "conversation", "conversations", "ended", "exchange", "files"),
+        *("running", "tokens"),
+    },
     "records": {"conversation", "files", "locks"},
     "conversations": {"conversation", "locks", "records"},
     "store": {"conversation", "conversations", "files", "records"},
     "answers": {
-        "answer_line",
+        "answer_log",
         "backend",
         "budget",
         "conversation",
         "conversations",
-        "exchange",
+        "ended",
         "failure",
         "files",
         "llm",
         "llm_errors",
-        "pictures",
         "reply",
         "running",
-        "tokens",
+        "settling",
     },
     "growth": set(),
     "emphasis": set(),
@@ -159,7 +165,7 @@ ALLOWED = {
     "__main__": {"__init__", "config", "local_model", "logs", "prices", "serving", "store"},
 }
 EVERYBODYS = {"wording"}  # Whoever has something to say to people may say it.
-OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": {"local_model"}, "flask_session": {"store"}}
+OWNERS = {"openai": {"llm"}, "httpx2": {"llm"}, "subprocess": set(), "flask_session": {"store"}}
 WITHOUT_FLASK = (
     "conversation",
     "local_model",
@@ -183,6 +189,7 @@ WITHOUT_FLASK = (
     "kinds",
 )
 WITHOUT_FLASK += ("setting", "records", "conversations", "logs", "answer_line")
+WITHOUT_FLASK += ("child", "answer_log", "ended", "running", "settling")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")
