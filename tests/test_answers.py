@@ -4,6 +4,7 @@ from time import monotonic
 
 import pytest
 
+from webapp.answer_log import Logs
 from webapp.answers import PIECE, UPDATES_PER_SECOND, Answers, ServerStopping
 from webapp.backend import Backend
 from webapp.budget import Budget
@@ -15,7 +16,7 @@ from webapp.llm_errors import ModelUnknown
 from webapp.rates import Rates
 from webapp.records import RecordFiles
 from webapp.room import Room
-from webapp.running import Logs, RunningAnswer
+from webapp.running import RunningAnswer
 
 from .conftest import UNLIMITED, wait_until
 from .openai_server import DONE, RESET, SILENCE, Reply, chunk, event

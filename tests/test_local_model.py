@@ -20,9 +20,9 @@ def test_a_model_is_called_by_its_name_without_its_quantization(file, name):
     assert name_of(Path("models", file)) == name
 
 
-def test_who_waits_hears_of_it_when_the_process_cannot_be_started(tmp_path):
-    # A log that cannot be opened: the process is not even begun.
-    model = LocalModel(Path("model.gguf"), 512, tmp_path / "nowhere" / "log")
+def test_who_waits_hears_of_it_when_the_process_cannot_be_started(tmp_path, monkeypatch):
+    monkeypatch.setattr("webapp.child.sys.executable", "/nowhere/python")
+    model = LocalModel(Path("model.gguf"), 512, tmp_path / "log")
     for _ in range(2):  # The second question tries again.
         with pytest.raises(LocalModelError, match=r"does not start from model\.gguf"):
             model.address()

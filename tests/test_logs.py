@@ -24,19 +24,40 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 
 # What is put into our own messages: names, numbers, paths of ours. An exception is only told by its kind.
 REVIEWED = {
-    ("answers", "self.logs.path(running.id)"),
+    ("answer_log", "answer_id"),
+    ("answer_log", "error.strerror"),
+    ("answer_log", "type(error).__name__"),
+    ("answer_log", "self._path"),
+    ("budget", "error.strerror"),
     ("catalog", "error"),
     ("catalog", "error.status"),
+    ("child", "error.strerror"),
+    ("child", "log_file"),
+    ("choices", "error.strerror"),
+    ("ended", "error.strerror"),
+    ("ended", "running.id"),
     ("exchange", "answer_id"),
     ("exchange", "error"),
+    ("exchange", "error.strerror"),
+    ("files", "answer_id"),
+    ("files", "error.strerror"),
+    ("files", "folder"),
     ("llm", "error"),
     ("local_model", "code"),
     ("logs", "category.__name__"),
     ("logs", "filename"),
     ("logs", "lineno"),
+    ("audio", "error.strerror"),
+    ("llm", "type(error).__name__"),
     ("records", "aside"),
     ("records", "reason"),  # an exception, or a sentence without values
     ("secret", "path"),
+    ("settling", "path"),
+    ("settling", "pending.id"),
+    ("settling", "running.id"),
+    ("settling", "self.logs.path(running.id)"),
+    ("store", "error.strerror"),
+    ("store", "path"),
 }
 
 

@@ -61,7 +61,8 @@ ALLOWED = {
     "access": {"chat", "conversation", "config", "i18n", "preferences", "secret", "store"},
     "sign_in": {"access", "chat", "conversation", "preferences", "rates", "store"},
     "meter": {"backend", "budget", "conversation", "prices", "sending", "store", "tokens"},
-    "local_model": set(),
+    "child": set(),
+    "local_model": {"child"},
     "llm_errors": {"config"},
     "assembly": set(),
     "event_stream": {"llm_errors"},
@@ -88,27 +89,32 @@ ALLOWED = {
         "window",
     },
     "pictures": {"conversation"},
-    "running": {"call", "conversation", "reply"},
+    "answer_log": {"conversation", "files", "reply"},
+    "running": {"answer_log", "call", "conversation", "reply"},
+    "ended": {"conversation", "exchange", "failure", "files", "pictures", "running", "tokens"},
+    "settling": {
+        *("answer_line", "answer_log", "budget", "conversation", "conversations", "ended", "exchange", "files"),
+        *("running", "tokens"),
+    },
     "records": {"conversation", "files", "locks"},
     "conversations": {"conversation", "locks", "records"},
     "store": {"conversation", "conversations", "files", "records"},
     "answers": {
-        "answer_line",
+        "answer_log",
         "backend",
         "budget",
         "conversation",
         "conversations",
-        "exchange",
+        "ended",
         "failure",
         "files",
         "llm",
         "llm_errors",
-        "pictures",
         "rates",
         "reply",
         "room",
         "running",
-        "tokens",
+        "settling",
     },
     "growth": set(),
     "emphasis": set(),
@@ -176,7 +182,7 @@ EVERYBODYS = {"wording"}  # Whoever has something to say to people may say it.
 OWNERS = {
     "openai": {"llm"},
     "httpx2": {"llm"},
-    "subprocess": {"local_model"},
+    "subprocess": set(),
     "flask_session": {"store"},
     "limits": {"rates"},
 }
@@ -205,6 +211,7 @@ WITHOUT_FLASK = (
     "kinds",
 )
 WITHOUT_FLASK += ("setting", "records", "conversations", "room", "logs", "answer_line")
+WITHOUT_FLASK += ("child", "answer_log", "ended", "running", "settling")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")

@@ -2,8 +2,8 @@
 
 An answer belongs to its conversation, not to a connection. While it runs, its text is in memory, where
 any number of followers read it, and in its **answer log**, a file that is only ever appended to and so
-survives a `kill -9`. When it ends it is settled: its text goes into the conversation's record, and the
-log is removed. A pending answer that nothing runs is one whose process died; it is settled from its log.
+survives a `kill -9`. When it ends it is settled (`settling.py`): its text goes into the conversation's
+record, and the log is removed.
 """
 
 import logging
@@ -11,24 +11,21 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Lock, Thread
-from time import time
-from typing import Any
 
-from . import exchange
-from .answer_line import tell
+from .answer_log import Logs
 from .backend import Backend
 from .budget import Budget
-from .conversation import Answer, Conversation, Picture, Refused, Status, Turn
+from .conversation import Answer, Conversation, Refused, Status, Turn
 from .conversations import Store, own_ids
+from .ended import Ended, record_exchanges
 from .failure import Failure, failure_of
 from .files import Files
 from .llm_errors import LLMError, Stopped
-from .pictures import pictures_of
 from .rates import Rates
 from .reply import Piece
 from .room import Room
-from .running import HEARTBEAT, Logs, Positions, RunningAnswer
-from .tokens import counted, estimated_usage
+from .running import HEARTBEAT, Positions, RunningAnswer
+from .settling import Settling
 from .wording import say
 
 log = logging.getLogger(__name__)
@@ -38,6 +35,7 @@ SETTLED_WITHIN = 5  # seconds; whoever stops an answer waits for its record
 READ_OUT_WITHIN = 0.5  # seconds; a model that is still being loaded cannot be interrupted
 PAUSE = 0.3  # seconds without text in which a follower shows what it held back to save work
 PIECE = 200_000  # characters of one update
+SETTLES_WITHIN = 6.0  # seconds that a stopping server takes for it; what is not settled by then is in the logs
 
 
 class ServerStopping(Refused):
@@ -61,6 +59,7 @@ class Answers:
         self.backend = backend
         self.files = files
         self.logs = Logs(folder)
+        self.settling = Settling(store, files, budget, self.logs, self.runs, self._forget)
         self._running: dict[str, RunningAnswer] = {}
         self._stopping = False
         self._beginning = Lock()
@@ -81,6 +80,7 @@ class Answers:
         running = None
         try:
             with self.store.editing(conversation.id, conversation.owner) as edited:
+                self.settling.check(edited)
                 before = edited.pending
                 turn = change(edited)
                 self.room.check_turns(edited)
@@ -89,7 +89,9 @@ class Answers:
                     running = self._admit(turn.answer, edited, address)
         except BaseException:
             if running:
-                self._drop(running)
+                running.end()
+                self.logs.remove(running.id)
+                self._forget(running)
             raise
         if running:
             try:
@@ -114,12 +116,7 @@ class Answers:
         if running := self._running.get(turn.answer.id):
             running.fill(turn.answer)
             return conversation
-        with self.store.editing(conversation.id, conversation.owner) as edited:
-            orphan = self._settle_orphan(edited)
-        if orphan:
-            self._account(conversation, orphan)
-        self.logs.remove(turn.answer.id)
-        return edited
+        return self.settling.settled(conversation)
 
     def runs(self, answer_id: str) -> bool:
         return answer_id in self._running
@@ -163,6 +160,7 @@ class Answers:
         """
         self.stop(conversation)
         with self.store.editing(conversation.id, conversation.owner) as edited:
+            self.settling.check(edited)
             edited.clear()
             gone = self.files.names(edited.id)  # A question that comes next has files of its own.
         self.files.remove(edited.id, gone)
@@ -171,13 +169,13 @@ class Answers:
     def shut_down(self) -> None:
         """Refuse new questions and settle every running answer: the server is about to end."""
         self._stopping = True
-        # All of them end first, and then each is settled: to read out takes a moment.
+        # All of them end first, and then each is settled: to read out takes a moment, and so does a slow disk.
         ours = [running for running in list(self._running.values()) if self._end(running)]
-        for running in ours:
-            self._complete(running, "interrupted", None)
+        settling = [Thread(target=self._complete, args=(one, "interrupted", None), daemon=True) for one in ours]
+        self.settling.end(settling, SETTLES_WITHIN)
 
     def _run(self, running: RunningAnswer, conversation: Conversation, turn: Turn) -> None:
-        running.call.sent = lambda call: None if running.ended else self._record(running, durable=False)
+        running.call.sent = lambda call: None if running.ended else record_exchanges(self.files, running, durable=False)
         status, failure = self._ask(running, conversation, turn)
         running.read_out.set()
         self._finish(running, status, failure)
@@ -212,108 +210,10 @@ class Answers:
         # Closed, it reads no more in a moment, and then the reply is put together as far as it came.
         running.read_out.wait(READ_OUT_WITHIN)
         try:
-            self._save(running, status, failure)
+            self.settling.save(Ended(running, status, failure))
         finally:
             self._forget(running)
-
-    def _save(self, running: RunningAnswer, status: Status, failure: Failure | None) -> None:
-        answer = None
-        try:
-            pictures = self._keep_files(running)
-            with self.store.editing(running.conversation_id, running.owner) as edited:
-                turn = edited.turn_of(running.id)
-                answer = turn.answer
-                answer.status, answer.failure, answer.pictures = status, failure, pictures
-                _settle(answer, running)
-                if turn is edited.turns[-1] and not turn.single:
-                    edited.sent_from, edited.counted = running.call.sent_from, running.id
-        except Refused:
-            self.files.remove_of(running.conversation_id, running.id)  # The turn was cleared meanwhile.
-        except Exception:
-            # The logs stay, and the answer is settled from them as soon as the record can be written again.
-            log.exception("An answer could not be saved; its text is kept in %s.", self.logs.path(running.id))
-            if answer:
-                self.logs.keep(answer)
-            return
-        self.logs.remove(running.id)
-        if answer:
-            self._account(edited, answer)
-
-    def _account(self, conversation: Conversation, answer: Answer) -> None:
-        """Log a settled answer, and count what it spent."""
-        tell(conversation.id, conversation.owner, answer)
-        try:
-            self.budget.spend(conversation.owner, counted(answer.usage).total or 0)
-        except OSError:
-            log.exception("What an answer spent could not be counted against the budget.")
-
-    def _keep_files(self, running: RunningAnswer) -> list[Picture]:
-        """Write the files of an answer: its pictures, and its exchanges without them."""
-        pictures = []
-        if running.call.exchanges and (reply := running.call.exchanges[-1].reply):
-            pictures = pictures_of(
-                reply, running.id, lambda name, content: self.files.write(running.conversation_id, name, content)
-            )
-        self._record(running, durable=True)
-        return pictures
-
-    def _record(self, running: RunningAnswer, *, durable: bool) -> None:
-        """Write the exchanges; where that fails, the answer is worth more than how it was asked for."""
-        if exchanges := running.call.exchanges:
-            try:
-                exchange.save(self.files, running.conversation_id, running.id, exchanges, durable=durable)
-            except OSError:
-                log.exception("The requests and replies of an answer could not be kept.")
-
-    def _drop(self, running: RunningAnswer) -> None:
-        running.end()
-        self.logs.remove(running.id)
-        self._forget(running)
 
     def _forget(self, running: RunningAnswer) -> None:
         self._running.pop(running.id, None)
         running.mark_settled()
-
-    def _settle_orphan(self, conversation: Conversation) -> Answer | None:
-        """Give a pending answer whose process died, or that could not be saved, what is kept of it, and return it."""
-        turn = conversation.pending
-        if turn is None or turn.answer.id in self._running:
-            return None
-        if kept := self.logs.kept(turn.answer.id):
-            turn.answer = kept
-        else:
-            before = len(turn.answer.text)
-            self.logs.recover(turn.answer)
-            turn.answer.status, turn.answer.ended = "interrupted", time()
-            if exchanges := exchange.load(self.files, conversation.id, turn.answer.id):
-                _estimate_usage(turn.answer, exchanges[-1].request, before)
-        return turn.answer
-
-
-def _settle(answer: Answer, running: RunningAnswer) -> None:
-    """Put into an answer its text and what the call says about it."""
-    call, reply = running.call, running.call.reply
-    before = len(answer.text)
-    running.fill(answer)
-    answer.model = reply.model
-    answer.finish_reason, answer.stop_sequence, answer.refused = reply.finish_reason, reply.stop_sequence, reply.refused
-    if answer.choices and not answer.continues:
-        answer.finish_reasons = [reply.finish_reasons.get(index) for index in range(len(answer.choices))]
-        if not answer.text and any(answer.choices):
-            answer.kept = next(index for index, text in enumerate(answer.choices) if text)
-            answer.text, answer.finish_reason = answer.choices[answer.kept], answer.finish_reasons[answer.kept]
-    answer.usage = reply.usage
-    if reply.usage is None and call.exchanges and (answer.text or answer.reasoning or answer.status == "stopped"):
-        _estimate_usage(answer, call.exchanges[-1].request, before)
-    answer.dropped, answer.overflowed = call.dropped, call.overflowed
-    answer.ended = time()
-
-
-def _estimate_usage(answer: Answer, request: dict[str, Any], before: int) -> None:
-    """Give an answer an estimate where its server gave no usage, or it did not come to its end.
-
-    `before` is how many characters it had from earlier runs.
-    """
-    messages = request.get("messages") or [{"role": "user", "content": str(request.get("prompt", ""))}]
-    text = answer.text[before:] if answer.continues else "".join(answer.choices) or answer.text
-    answer.usage, answer.usage_estimated = estimated_usage(messages, text, answer.reasoning), True

@@ -3,6 +3,7 @@
 Raises AudioFailed, with the provider's own words, and the other refusals below.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -22,6 +23,8 @@ from .sound import ENDINGS, KNOWN, audio_ending
 from .spoken import parts
 from .tokens import counted, estimate
 from .wording import say
+
+log = logging.getLogger(__name__)
 
 SPOKEN = ("mp3", "wav", "ogg", "flac", "aac")  # the endings that read-aloud files have
 
@@ -93,11 +96,14 @@ class Audio:
             with _told(lambda error: say("The recording could not be put into words. {error}", error=error)):
                 reply = self.backend.llm.transcribe(f"recording.{ending}", kind, content, {"model": model})
             text = str(reply["text"]).strip()
-            self.budget.spend(of.owner, counted(reply.get("usage")).total or estimate(text))
+            self._spend(of, counted(reply.get("usage")).total or estimate(text))
             if not text:
                 raise BadRecording(say("No words were heard in that recording."))
             still_there()
-            self.files.write(of.id, name, msgspec.json.encode(text))
+            try:
+                self.files.write(of.id, name, msgspec.json.encode(text))
+            except OSError as error:  # The words are there, and paid for.
+                log.error("The words of a recording could not be kept: %s", error.strerror)
             return text
 
     def speech(
@@ -125,7 +131,7 @@ class Audio:
             fields = {"model": model, "voice": self.voice, "input": said[part - 1]}
             with _told(lambda error: say("The answer could not be read aloud. {error}", error=error)):
                 content, content_type = self.backend.llm.speak(fields)
-            self.budget.spend(of.owner, estimate(said[part - 1]))
+            self._spend(of, estimate(said[part - 1]))
             name = f"{stem}.{_spoken_ending(content, content_type)}"
             still_there()
             self.files.write(of.id, name, content)
@@ -135,6 +141,12 @@ class Audio:
         """Return the file of each part of a text; None for a part that was not read yet."""
         model = self.backend.speech_model() or ""
         return [self._spoken(conversation_id, self._stem(model, part)) for part in parts(text)]
+
+    def _spend(self, of: Conversation, tokens: int) -> None:
+        try:
+            self.budget.spend(of.owner, tokens)
+        except OSError as error:
+            log.error("What was spent on speech could not be counted against the budget: %s", error.strerror)
 
     def _stem(self, model: str, part: str) -> str:
         return f"speech-{_fingerprint(model, self.voice, part.encode())}"

@@ -1,5 +1,6 @@
 """How many tokens may be spent in a day, by all together and by each visitor; a day begins at 00:00 UTC."""
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,6 +13,8 @@ from msgspec import Struct, ValidationError, convert
 
 from .conversation import Refused
 from .wording import Sentence, say
+
+log = logging.getLogger(__name__)
 
 DAY = 86_400
 
@@ -87,10 +90,14 @@ class Budget:
                 self._records.set(key, day, timeout=2 * DAY)
 
     def left(self, visitor: str) -> int | None:
-        """Return how many tokens a visitor may still spend today; None where there is no limit."""
+        """Return how many tokens a visitor may still spend today; None where there is no limit, or nobody can tell."""
         if not self._limited:
             return None
-        limits = zip((self.total, self.per_visitor), self._spent(visitor), strict=True)
+        try:
+            limits = zip((self.total, self.per_visitor), self._spent(visitor), strict=True)
+        except OSError as error:
+            log.error("What was spent today cannot be read, so that nothing can be asked: %s", error.strerror)
+            return None
         return max(0, min(limit - spent for limit, spent in limits if limit is not None))
 
     @property

@@ -55,6 +55,7 @@ def helpers() -> dict[str, object]:
         "new_id": new_id,
         "page_url": page_url,
         "turn_url": turn_url,
+        "unsaved": answers().settling.unsaved,
         "excerpt_of": excerpt_of,
         "path_of": path_of,
         "text_id": following.text_id,

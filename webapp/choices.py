@@ -4,6 +4,7 @@ It is one file of the conversation that it is imported into: a line that lists w
 behind it each of the candidates, so that neither the list nor a choice reads all of it.
 """
 
+import logging
 from pathlib import Path
 from time import sleep, time
 
@@ -14,6 +15,8 @@ from .candidate import BadImport, Candidate
 from .conversation import ID, Unknown
 from .files import Files
 from .wording import say
+
+log = logging.getLogger(__name__)
 
 KEPT = 3600  # seconds in which one can be chosen
 
@@ -52,7 +55,7 @@ def listed(files: Files, conversation_id: str, import_id: str) -> list[Choice]:
     try:
         with _path(files, conversation_id, import_id).open("rb") as file:
             return msgspec.json.decode(file.readline(), type=list[Choice])
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # gone, or damaged
         raise _gone() from None
 
 
@@ -65,7 +68,7 @@ def chosen(files: Files, conversation_id: str, import_id: str, number: int) -> C
                 raise BadImport(say("That is none of the conversations in the file."))
             file.seek(choices[number].start, 1)
             return msgspec.json.decode(file.read(choices[number].size), type=Candidate)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         raise _gone() from None
 
 
@@ -85,12 +88,14 @@ def _remove_old(files: Files) -> None:
 
 
 def _remove_if_old(folder: Path) -> None:
-    for path in folder.glob("import-*"):
-        try:
+    try:
+        for path in folder.glob("import-*"):
             if path.stat().st_mtime < time() - KEPT:
                 path.unlink()
-        except FileNotFoundError:
-            pass  # Another import was faster.
+    except FileNotFoundError:
+        pass  # Another import was faster.
+    except OSError as error:  # Nobody's export or import is to fail because of an old one.
+        log.error("What is left of an import could not be removed: %s", error.strerror)
 
 
 def _beginning(question: str) -> str:

@@ -30,13 +30,23 @@ def init_app(app: Flask) -> None:
 
 
 def _http(error: HTTPException) -> Response:
+    if isinstance(cause := getattr(error, "original_exception", None), OSError):
+        return _disk(cause)  # of the session, which is read before a view and written behind it
     message = MESSAGES.get(error.code or 500) or error.description or error.name
     return _answer(message, error.code or 500)
 
 
 def _disk(error: OSError) -> Response:
     log.exception("The data folder cannot be used.")
-    return _answer(say("The conversation cannot be saved or read: {reason}.", reason=error.strerror or str(error)), 503)
+    reason = error.strerror or type(error).__name__
+    return _answer(
+        say(
+            "The conversation cannot be saved or read: {reason}. What was saved before is kept; try again when the "
+            "server's disk is well.",
+            reason=reason,
+        ),
+        503,
+    )
 
 
 def _unforeseen(error: Exception) -> Response:

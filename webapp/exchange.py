@@ -75,6 +75,9 @@ def load(files: Files, conversation_id: str, answer_id: str) -> list[Exchange]:
         content = files.read(conversation_id, exchanges_file(answer_id))
     except Unknown:
         return []
+    except OSError as error:
+        log.error("The exchanges of answer %s cannot be read: %s", answer_id, error.strerror)
+        return []
     try:
         return msgspec.convert(_decoded(content), list[Exchange])
     except ValueError as error:

@@ -3,6 +3,7 @@
 They live and end with their conversation; who may read that may read them.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -15,10 +16,13 @@ from time import time
 from .conversation import Unknown, new_id
 from .wording import say
 
+log = logging.getLogger(__name__)
+
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}(\.[a-z0-9]{1,12}){0,2}")
 # Exchanges lie packed in their file. The first character of JSON is never that of what is packed.
 PACKED = ".exchanges.json"
 PACKED_START = b"x"
+HALF = "new-"  # what the names of files begin with that are being written
 GONE = say("That file is not here any more.")
 
 
@@ -27,7 +31,7 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
 
     So it is after a crash or a loss of power, too, if it is durable.
     """
-    new = path.with_name(f"new-{new_id()}")
+    new = path.with_name(f"{HALF}{new_id()}")
     try:
         with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(content)
@@ -39,10 +43,20 @@ def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
         new.unlink(missing_ok=True)
         raise
     if durable:
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
 
 
-def _flush_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """Make a folder for its owner alone, and those above it, so that a loss of power leaves them. Raises OSError."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True, mode=0o700)
+    flush_folder(path.parent)
+
+
+def flush_folder(path: Path) -> None:
+    """Flush the names in a folder to the disk. Raises OSError."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -72,11 +86,11 @@ def _age(path: Path) -> float:
 def _write(path: Path, content: bytes, durable: bool) -> None:
     if path.name.endswith(PACKED):
         content = zlib.compress(content, level=1)
-    path.parent.mkdir(exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     try:
         write_whole(path, content, durable=durable)
     except FileNotFoundError:  # The folder was cleared away in that moment.
-        path.parent.mkdir(exist_ok=True, mode=0o700)
+        make_folder(path.parent)
         write_whole(path, content, durable=durable)
 
 
@@ -97,7 +111,7 @@ class Files:
         self.folder = folder
         # How a write is done, as with the records.
         self.off_loop: Callable[..., None] = lambda write, *arguments: write(*arguments)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
 
     def path(self, conversation_id: str, name: str) -> Path:
         """Return where a file is or would be. Raises Unknown for a name that no file of ours has."""
@@ -119,9 +133,12 @@ class Files:
             raise Unknown(GONE) from None
 
     def remove_of(self, conversation_id: str, answer_id: str) -> None:
-        """Remove the files of one answer, whose names begin with its id."""
-        for path in self.path(conversation_id, answer_id).parent.glob(f"{answer_id}*"):
-            path.unlink(missing_ok=True)
+        """Remove the files of one answer, whose names begin with its id; what cannot be goes with its conversation."""
+        try:
+            for path in self.path(conversation_id, answer_id).parent.glob(f"{answer_id}*"):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            log.error("The files %s* of a conversation could not be removed: %s", answer_id, error.strerror)
 
     def untouched(self, seconds: float) -> Iterator[str]:
         """Yield the conversations in whose folders nothing was written for so long."""
@@ -149,4 +166,7 @@ class Files:
             with suppress(OSError):
                 folder.rmdir()
             return
-        shutil.rmtree(self.path(conversation_id, "x").parent, ignore_errors=True)
+        folder = self.path(conversation_id, "x").parent
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            log.error("The files in %s could not be removed.", folder)

@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -20,6 +19,7 @@ from time import monotonic, sleep
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
+from .child import Child
 from .wording import say
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ LONGEST_ANSWER = 1024  # tokens; a small model can go round in circles, and Cont
 SLOTS = 4
 COUNTS_WITHIN = 1.0  # seconds
 LOADS_WITHIN = 120  # seconds that a question waits for the model; large files take their time
+PAUSES = (0.2, 0.2, 0.5, 1.0, 2.0)  # seconds before it is started again, the longer the more often it ended early
+EARLY = 10.0  # seconds
 
 
 class LocalModelError(Exception):
@@ -70,7 +72,7 @@ class LocalModel:
         self._guard = threading.Lock()
         self._changed = threading.Condition()
         self._address: tuple[str, str] | None = None  # base URL and key
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
         self._watched = False
         self._stopped = False
         self._failure = ""
@@ -129,22 +131,23 @@ class LocalModel:
             self._changed.notify_all()
 
     def _watch(self) -> None:
-        failures = 0
+        failures = early = 0
         while failures < 3:
             began = monotonic()
+            code = None
             try:
                 code = self._serve()
             except Exception:
                 # Whatever it is, who waits for the model must hear that it does not come.
                 log.exception("The local model's process could not be started.")
-                code = None
             if self._stopped:
                 return
+            # A process that served is simply started again; one that never gets there is not.
+            failures = 0 if self._address else failures + 1
+            early = early + 1 if monotonic() - began < EARLY else 0
             self._set(None)
-            # A process that served for a while is simply started again; one that never gets there is not.
-            failures = 0 if monotonic() - began > 10 else failures + 1
             log.warning("The local model's process ended (code %s).", code)
-            sleep(0.2)
+            sleep(PAUSES[min(early, len(PAUSES) - 1)])
         # Both at once: who is told of it may try again at the same moment.
         with self._guard:
             self._watched = False
@@ -157,29 +160,21 @@ class LocalModel:
                 ),
             )
 
-    def _serve(self) -> int:
+    def _serve(self) -> int | None:
         """Run the child until it ends, and return its exit code."""
         key = secrets.token_urlsafe(32)
-        with self._guard, self.log_file.open("wb") as log_file:
-            self._process = process = subprocess.Popen(
-                [sys.executable, "-m", __name__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log_file,
-                cwd=Path(__file__).parent.parent,
-                env={name: value for name, value in os.environ.items() if "KEY" not in name},
-            )
-        assert process.stdin is not None and process.stdout is not None
+        with self._guard:
+            if self._stopped:
+                return None
+            self._process = process = Child(__name__, self.log_file)
         order = {"model": str(self.path), "name": self.name, "context_tokens": self.context_tokens, "key": key}
-        with process:  # which closes its pipes at the end
-            try:
-                process.stdin.write(json.dumps(order).encode() + b"\n")
-                process.stdin.flush()
-                if address := process.stdout.readline().decode().strip():
-                    self._set((f"{address}/v1", key))
-            except OSError:
-                pass  # It ended before it read; the exit code tells.
-            return process.wait()
+        try:
+            process.tell(json.dumps(order).encode())
+            if address := process.hear().decode().strip():
+                self._set((f"{address}/v1", key))
+        except OSError:
+            pass  # It ended before it read; the exit code tells.
+        return process.wait()
 
 
 def _serve_until_input_ends() -> None:

@@ -15,7 +15,7 @@ import msgspec
 from cachelib.base import BaseCache
 
 from .conversation import new_id
-from .files import each, write_whole
+from .files import each, make_folder, write_whole
 from .locks import Locks
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class RecordFiles(BaseCache):
         # something here that waits in another one.
         self.off_loop: Callable[..., None] = lambda write, *arguments: write(*arguments)
         self._locks = Locks()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
 
     def get(self, key: str) -> Any:
         """Return a record's value; None where there is none that can be read."""

@@ -1,83 +1,37 @@
 """One run of the model: the text so far, in memory and in its log, and who waits for more of it.
 
-Text comes on channels (see `reply.Piece`): the choices by their index, and the reasoning. Each has an
-**answer log**, a file that is only ever appended to and so survives a `kill -9`.
+Text comes on channels (see `reply.Piece`): the choices by their index, and the reasoning.
 """
 
-import logging
-import os
 from collections.abc import Callable, Mapping
 from io import StringIO
-from pathlib import Path
 from threading import Condition, Event, Lock
 
-import msgspec
-
+from .answer_log import AnswerLog, Logs
 from .call import Call
 from .conversation import Answer, Conversation
-from .reply import MOST_CHOICES, REASONING
-
-log = logging.getLogger(__name__)
+from .reply import REASONING
 
 HEARTBEAT = 10.0  # seconds; a proxy may close a stream that is silent for longer, and a closed browser shows itself
-CHANNELS = range(REASONING, MOST_CHOICES)
 
 # How far a follower has read, in characters, by channel.
 Positions = dict[int, int]
-
-
-class Logs:
-    """The answer logs of one folder."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-    def path(self, answer_id: str, channel: int = 0) -> Path:
-        return self.folder / (f"{answer_id}.log" if channel == 0 else f"{answer_id}.{channel}.log")
-
-    def open(self, answer_id: str, channel: int) -> int:
-        return os.open(self.path(answer_id, channel), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    def read(self, answer_id: str, channel: int) -> str:
-        """Return the text that a log kept; nothing where there is none."""
-        try:
-            # A process killed in the middle of a write may leave half a character.
-            return self.path(answer_id, channel).read_bytes().decode(errors="ignore")
-        except FileNotFoundError:
-            return ""
-
-    def remove(self, answer_id: str) -> None:
-        for channel in CHANNELS:
-            self.path(answer_id, channel).unlink(missing_ok=True)
-        self._settled(answer_id).unlink(missing_ok=True)
-
-    def keep(self, answer: Answer) -> None:
-        """Keep a settled answer that its record could not take, as far as there is room for it."""
-        try:
-            self._settled(answer.id).write_bytes(msgspec.json.encode(answer))
-        except (OSError, ValueError, TypeError, OverflowError, RecursionError):
-            log.exception("Nor could what else is known of it be kept.")
-
-    def kept(self, answer_id: str) -> Answer | None:
-        """Return a settled answer that its record could not take."""
-        try:
-            return msgspec.json.decode(self._settled(answer_id).read_bytes(), type=Answer)
-        except (OSError, msgspec.MsgspecError):
-            return None
-
-    def _settled(self, answer_id: str) -> Path:
-        return self.folder / f"{answer_id}.settled.json"
-
-    def recover(self, answer: Answer) -> None:
-        """Give an answer whose process died what its logs have."""
-        _fill(answer, lambda channel: self.read(answer.id, channel))
 
 
 def texts_of(answer: Answer) -> dict[int, str]:
     """Return the texts of an answer by their channels."""
     texts = {answer.channel(index): text for index, text in enumerate(answer.choices)} or {0: answer.text}
     return texts | ({REASONING: answer.reasoning} if answer.reasoning else {})
+
+
+def recover(answer: Answer, logs: Logs) -> None:
+    """Give an answer whose process died what its logs have. Raises OSError.
+
+    Where the record has more, of an answer that this one continues, the log could not be written.
+    """
+    before = texts_of(answer)
+    kept = {channel: logs.read(answer.id, channel) for channel in {REASONING, *before}}
+    _fill(answer, lambda channel: max(before.get(channel, ""), kept.get(channel, ""), key=len))
 
 
 def _fill(answer: Answer, read: Callable[[int], str]) -> None:
@@ -88,13 +42,13 @@ def _fill(answer: Answer, read: Callable[[int], str]) -> None:
 class _Channel:
     """The text of one channel, and its log."""
 
-    def __init__(self, log: int):
+    def __init__(self, log: AnswerLog):
         self.length = 0
         self._text = StringIO()
         self._log = log
 
     def append(self, text: str) -> None:
-        os.write(self._log, text.encode())
+        self._log.append(text)
         self._text.seek(self.length)
         self._text.write(text)
         self.length += len(text)
@@ -104,7 +58,7 @@ class _Channel:
         return self._text.read(limit)
 
     def close(self) -> None:
-        os.close(self._log)
+        self._log.close()
 
 
 class RunningAnswer:
@@ -131,7 +85,7 @@ class RunningAnswer:
             if self.ended:
                 return False
             if channel not in self._channels:
-                self._channels[channel] = _Channel(self._logs.open(self.id, channel))
+                self._channels[channel] = _Channel(self._logs.of(self.id, channel))
             self._channels[channel].append(text)
             self._news.notify_all()
             return True

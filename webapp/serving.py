@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Callable
 from threading import Thread
-from time import sleep
+from time import sleep, time
 from types import FrameType
 from typing import Any
 
@@ -16,7 +16,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventWorker
 
-from .files import older
+from .files import HALF, each, older
 from .logs import hub_failed
 
 log = logging.getLogger(__name__)
@@ -97,10 +97,9 @@ class Server(BaseApplication):  # type: ignore[misc]
         gevent.hub.Hub.print_exception = hub_failed
         app = self.make_app()
         app.debug = False  # whatever FLASK_DEBUG says: its traces are for nobody but a developer
-        # A slow disk must not stop the other greenlets, so that a record is written in a real thread. Not beside the
-        # local model: starting its process forks in Python, and that may hang where real threads are.
-        if not app.extensions["backend"].local:
-            app.extensions["store"].records.off_loop = app.extensions["files"].off_loop = _in_a_thread
+        # A slow disk must not stop the other greenlets, so that a record is written in a real thread.
+        for part in (app.extensions["store"].records, app.extensions["files"], app.extensions["answers"].logs):
+            part.off_loop = _in_a_thread
         app.extensions["backend"].start()
         Thread(target=_sweep, args=(app,), name="sweep", daemon=True).start()
         return app
@@ -122,7 +121,8 @@ def _sweep(app: Flask) -> None:
 
 def sweep(app: Flask) -> None:
     """Remove the records whose time is over, then what belonged to them. What fails is tried again the next day."""
-    for part in (app.extensions["store"].records.remove_expired, lambda: _remove_files(app), lambda: _remove_logs(app)):
+    parts = [lambda: _remove_files(app), lambda: _remove_logs(app), lambda: _remove_halves(app)]
+    for part in (app.extensions["store"].records.remove_expired, *parts):
         try:
             part()
         except Exception:
@@ -141,6 +141,16 @@ def _remove_logs(app: Flask) -> None:
     for path in older(app.config["DATA_DIR"] / "answers", app.config["SESSION_DAYS"] * DAY):
         if path.suffix in (".log", ".json"):
             path.unlink(missing_ok=True)
+
+
+def _remove_halves(app: Flask) -> None:
+    """Remove what a crash left half written; the records do so themselves."""
+    data = app.config["DATA_DIR"]
+    for folder in (data, data / "answers", *each(data / "files")):
+        sleep(0)
+        for path in folder.glob(f"{HALF}*"):
+            if path.stat().st_mtime < time() - DAY:
+                path.unlink(missing_ok=True)
 
 
 class _Lifeline:

@@ -6,7 +6,9 @@ process at a time may use.
 """
 
 import fcntl
+import logging
 import os
+import re
 import secrets
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -21,11 +23,14 @@ from flask_session import Session
 
 from .conversation import MODES, Conversation, Mode, Refused, Unknown, new_id
 from .conversations import GONE, Store, Unreadable, own_id
-from .files import write_whole
+from .files import make_folder, write_whole
 from .records import DAY, RecordFiles
 from .wording import say
 
+log = logging.getLogger(__name__)
+
 SESSIONS = "session:"
+INSTALLATION = re.compile("[0-9a-f]{8}")
 # Days that are kept beyond SESSION_DAYS: a use is noted once a day, and each record says by itself when it ends.
 SLACK = 2
 # Days that a session is kept whose visitor has only looked, as programs do that bring no cookie back.
@@ -47,7 +52,14 @@ class _Sessions(BaseCache):
         return self._records.get(key)
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
-        return self._records.set(key, value, LOOKED * DAY if value.get("looked") else timeout)
+        try:
+            return self._records.set(key, value, LOOKED * DAY if value.get("looked") else timeout)
+        except OSError as error:
+            if self._records.get(key) is None:
+                raise
+            # What is there still says who it is: who may read must not be kept from it.
+            log.error("A session could not be written again: %s", error.strerror)
+            return False
 
     def delete(self, key: str) -> bool:
         return self._records.delete(key)
@@ -77,10 +89,18 @@ def _installation(folder: Path) -> str:
     """Return a name for this data folder, which it keeps."""
     path = folder / "installation"
     try:
-        return path.read_text().strip()
+        name = path.read_bytes().decode(errors="replace").strip()
     except FileNotFoundError:
-        write_whole(path, secrets.token_hex(4).encode())
-        return path.read_text().strip()
+        name = ""
+    else:
+        if not INSTALLATION.fullmatch(name):
+            log.error("%s cannot be read, and every visitor begins anew; it is kept as installation.damaged.", path)
+            path.replace(path.with_suffix(".damaged"))
+            name = ""
+    if not name:
+        name = secrets.token_hex(4)
+        write_whole(path, name.encode())
+    return name
 
 
 def current() -> Store:
@@ -204,7 +224,10 @@ def _note_use() -> None:
         return
     session["seen"] = time()  # Writes the session's record.
     for conversation_id in own_ids().values():
-        current().renew(conversation_id)
+        try:
+            current().renew(conversation_id)
+        except OSError as error:
+            log.error("The lifetime of a conversation could not begin anew: %s", error.strerror)
 
 
 _held: dict[Path, int] = {}
@@ -214,7 +237,7 @@ def hold(folder: Path) -> None:
     """Keep the data folder for this process and those it forks, until they end. Raises FolderTaken."""
     if folder in _held:
         return
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

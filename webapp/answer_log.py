@@ -1,0 +1,166 @@
+"""Answer logs: files that are only ever appended to while an answer is written, and so survive a `kill -9`.
+
+Each channel of an answer (see `reply.Piece`) has one. What was written is flushed to the disk about once a second,
+in a real thread where there are greenlets, so that a loss of power takes about a second of text.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock, Thread
+from time import sleep
+
+import msgspec
+
+from .conversation import Answer
+from .files import flush_folder, make_folder, write_whole
+from .reply import MOST_CHOICES, REASONING
+
+log = logging.getLogger(__name__)
+
+CHANNELS = range(REASONING, MOST_CHOICES)
+FLUSHED_EVERY = 1.0  # seconds
+_flush = getattr(os, "fdatasync", os.fsync)  # macOS has the one alone
+
+
+class Logs:
+    """The answer logs of one folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        # How a flush is done, as with the records.
+        self.off_loop: Callable[..., None] = lambda flush, *arguments: flush(*arguments)
+        self._guard = Lock()
+        self._written: set[AnswerLog] = set()  # since they were last flushed
+        self._flushing = False
+        make_folder(folder)
+
+    def path(self, answer_id: str, channel: int = 0) -> Path:
+        return self.folder / (f"{answer_id}.log" if channel == 0 else f"{answer_id}.{channel}.log")
+
+    def of(self, answer_id: str, channel: int) -> "AnswerLog":
+        return AnswerLog(self.path(answer_id, channel), self._flush_soon)
+
+    def read(self, answer_id: str, channel: int) -> str:
+        """Return the text that a log kept; nothing where there is none. Raises OSError."""
+        try:
+            content = self.path(answer_id, channel).read_bytes()
+        except FileNotFoundError:
+            return ""
+        # A process killed in the middle of a write may leave half a character, a loss of power zeros at the end.
+        return content.rstrip(b"\0").decode(errors="ignore")
+
+    def remove(self, answer_id: str) -> None:
+        """Remove the logs of an answer that its record has; where they cannot be, they go when they are too old."""
+        try:
+            for channel in CHANNELS:
+                self.path(answer_id, channel).unlink(missing_ok=True)
+            self._settled(answer_id).unlink(missing_ok=True)
+        except OSError as error:
+            log.error("The log of answer %s could not be removed: %s", answer_id, error.strerror)
+
+    def keep(self, answer: Answer) -> None:
+        """Keep a settled answer that its record could not take, as far as there is room for it."""
+        try:
+            write_whole(self._settled(answer.id), msgspec.json.encode(answer))
+        except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            log.error("Nor could what else is known of it be kept: %s", type(error).__name__)
+
+    def kept(self, answer_id: str) -> Answer | None:
+        """Return a settled answer that its record could not take. Raises OSError."""
+        try:
+            answer = msgspec.json.decode(self._settled(answer_id).read_bytes(), type=Answer)
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            log.error("What is kept of answer %s beside its log cannot be read.", answer_id)
+            return None
+        return answer if answer.id == answer_id and answer.status != "pending" else None
+
+    def _settled(self, answer_id: str) -> Path:
+        return self.folder / f"{answer_id}.settled.json"
+
+    def _flush_soon(self, written: "AnswerLog") -> None:
+        with self._guard:
+            self._written.add(written)
+            if self._flushing:
+                return
+            self._flushing = True
+        Thread(target=self._flush, name="flush", daemon=True).start()
+
+    def _flush(self) -> None:
+        while True:
+            sleep(FLUSHED_EVERY)
+            with self._guard:
+                written, self._written = self._written, set()
+                if not written:
+                    self._flushing = False
+                    return
+            files = [file for one in written if (file := one.to_flush()) is not None]
+            self.off_loop(_flush_files, files, self.folder)
+
+
+def _flush_files(files: list[int], folder: Path) -> None:
+    try:
+        for file in files:
+            _flush(file)
+        flush_folder(folder)  # which has the names of new ones
+    except OSError as error:
+        log.error("The answer logs could not be flushed to the disk: %s", error.strerror)
+    finally:
+        for file in files:
+            os.close(file)
+
+
+class AnswerLog:
+    """The log of one channel.
+
+    A disk that fails does not end an answer, whose text is in memory: what could not be written is written with
+    the next piece, so that the log is always a beginning of the text.
+    """
+
+    def __init__(self, path: Path, wrote: Callable[["AnswerLog"], None]):
+        self._path = path
+        self._wrote = wrote
+        self._waiting = b""
+        self._file: int | None = None
+        self._flushed = True
+        self._failing = False
+        self.append("")
+
+    def append(self, text: str) -> None:
+        self._waiting += text.encode()
+        try:
+            if self._file is None:
+                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            while self._waiting:
+                self._waiting = self._waiting[os.write(self._file, self._waiting) :]
+        except OSError as error:
+            if not self._failing:
+                log.error(
+                    "%s cannot be written, and what comes is kept in memory alone: %s", self._path, error.strerror
+                )
+            self._failing = True
+            return
+        self._failing = False
+        if self._flushed:
+            self._flushed = False
+            self._wrote(self)
+
+    def to_flush(self) -> int | None:
+        """Return its file, for the caller to flush and to close; None once it is closed."""
+        self._flushed = True
+        try:
+            return None if self._file is None else os.dup(self._file)
+        except OSError:
+            return None  # Closed in this moment: its text is on the way into the record.
+
+    def close(self) -> None:
+        self.append("")  # One more try.
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                os.close(file)
+            except OSError as error:
+                log.error("%s cannot be written: %s", self._path, error.strerror)
