@@ -71,7 +71,7 @@ def test_who_has_nothing_deletes_nothing_and_is_told_so(client):
 
 @pytest.mark.parametrize("query", ["conversations=x", "conversations=-1&files=1e9", "conversations=1&size=%00"])
 def test_made_up_counts_break_nothing(client, query):
-    assert client.get(f"/visitor?{query}").status_code == 200
+    assert client.get(f"/visitor/deleted?{query}").status_code == 200
 
 
 def test_other_sites_delete_nothing(app, chat):

@@ -42,6 +42,7 @@ RULES: Mapping[str, Rule] = {
     "chat.model": "visitor",
     "visitor.page": "visitor",
     "visitor.delete": "visitor",
+    "visitor.deleted": "open",
     "models.page": "visitor",
     "models.table": "visitor",
     "models.refresh": "visitor",

@@ -28,11 +28,16 @@ class Kept(Struct):
 
 @blueprint.get("/visitor")
 def page() -> str:
-    """Return the page; with counts in the query, what was deleted."""
-    deleted = Kept(**{name: request.args.get(name, 0, int) for name in Kept.__struct_fields__})
+    """Return the page that shows what is kept."""
     until = datetime.fromtimestamp(time() + current_app.config["SESSION_DAYS"] * DAY, UTC).date().isoformat()
-    was_deleted = "conversations" in request.args
-    return render_template("visitor.html", kept=kept(), deleted=deleted if was_deleted else None, until=until)
+    return render_template("visitor.html", kept=kept(), until=until)
+
+
+@blueprint.get("/visitor/deleted")
+def deleted() -> str:
+    """Return the page that says what was deleted, by the counts of the query: nobody is known here any more."""
+    counts = {name: max(0, request.args.get(name, 0, int)) for name in Kept.__struct_fields__}
+    return render_template("visitor_deleted.html", deleted=Kept(**counts))
 
 
 @blueprint.post("/visitor/delete")
@@ -48,7 +53,7 @@ def delete() -> Response:
     meter().budget.forget(store.visitor())
     store.forget()
     counts = {name: getattr(before, name) for name in Kept.__struct_fields__}
-    response = redirect(url_for("visitor.page", **counts), code=303)
+    response = redirect(url_for("visitor.deleted", **counts), code=303)
     for name in ("language", "theme"):
         response.delete_cookie(name)
     return response
