@@ -107,11 +107,14 @@ class _Stream:
 
     def add(self, text: str) -> str:
         """Take the next piece of text, and return what can be shown of it."""
+        secret = self._secret
+        if not self._beginning and secret[:2] not in text and text[-1:] != secret[0]:
+            return text  # as nearly always
         whole, out = self._beginning + text, self._out
-        if self._secret in whole:
-            if whole.startswith(self._secret):
+        if secret in whole:
+            if whole.startswith(secret):
                 out = 0  # Its first characters are out already, and the mark follows them.
-            whole = whole.replace(self._secret, MARK)
+            whole = whole.replace(secret, MARK)
         self._beginning = beginning = self._begun(whole)
         self._out = max(min(len(beginning), HARMLESS), out - (len(whole) - len(beginning)))
         return whole[out : len(whole) - len(beginning) + self._out]
