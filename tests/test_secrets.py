@@ -260,7 +260,7 @@ def test_no_secret_comes_out_or_is_kept(serve, openai, planted):
     speak_and_listen(person, openai)
     look_around(person, openai)
     sent = {headers["Authorization"] for headers in openai.headers}
-    assert len(sent) == 1 and [found(line.encode()) for line in sent] == [["key"]]
+    assert len(sent) == 1 and [found(line.encode()) for line in sent] == [["password"]]  # in place of the key
     processes = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(recursive=True)]
     lines = " ".join(" ".join(process.cmdline()) for process in processes)
     folder = Path(server.settings["DATA_DIR"])
