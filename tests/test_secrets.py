@@ -288,6 +288,7 @@ def run(*arguments, **environ):
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_repeats_no_secret(tmp_path):
     good = {"DATA_DIR": str(tmp_path), "OPENAI_API_KEY": KEY, "ACCESS_CODE": CODE}
     base = f"http://owner:{quote(PASSWORD, safe='')}@127.0.0.1/v1"
@@ -352,6 +353,7 @@ def test_a_folder_that_others_could_open_is_closed_unless_something_foreign_lies
     parts = [folder / name for name in ("records", "answers", "files")]
     assert {stat.S_IMODE(path.stat().st_mode) for path in parts} == {0o700}
     (folder / "mine.txt").unlink()
+    server.terminate()
     server.start()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
