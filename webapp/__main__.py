@@ -6,12 +6,15 @@ monkey.patch_all()  # Before anything else is imported: every wait must let the 
 
 import argparse  # noqa: E402
 import errno  # noqa: E402
+import os  # noqa: E402
+import resource  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Mapping  # noqa: E402
 from typing import Any  # noqa: E402
 
 from . import __version__, config, create_app, logs, prices, store  # noqa: E402
+from .files import keep_private  # noqa: E402
 from .local_model import LocalModelError, find, name_of  # noqa: E402
 
 
@@ -34,6 +37,8 @@ def main() -> None:
         help=argparse.SUPPRESS,  # for the Makefile: 0 is yes, 1 is no
     )
     arguments = parser.parse_args()
+    os.umask(0o077)  # What is written is for nobody else, by whomever it is written,
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # and no crash leaves the memory, with the key, in a file.
     logs.begin("text")
     try:
         values = config.read()
@@ -53,8 +58,8 @@ def serve(values: Mapping[str, Any]) -> None:
     folder = values["DATA_DIR"]
     try:
         store.hold(folder)
-        for part in ("records", "answers"):
-            (folder / part).mkdir(exist_ok=True, mode=0o700)
+        for part in ("records", "answers", "files"):
+            keep_private(folder / part)
     except OSError as error:
         reason = "it or a part of it is not a folder" if isinstance(error, FileExistsError) else error.strerror
         raise CannotStart(f"DATA_DIR is {str(folder)!r}, which cannot be used: {reason}.") from None

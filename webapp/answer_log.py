@@ -14,7 +14,7 @@ from time import sleep
 import msgspec
 
 from .conversation import Answer
-from .files import flush_folder, make_folder, write_whole
+from .files import flush_folder, keep_private, write_whole
 from .reply import MOST_CHOICES, REASONING
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Logs:
         self._guard = Lock()
         self._written: set[AnswerLog] = set()  # since they were last flushed
         self._flushing = False
-        make_folder(folder)
+        keep_private(folder)
 
     def path(self, answer_id: str, channel: int = 0) -> Path:
         return self.folder / (f"{answer_id}.log" if channel == 0 else f"{answer_id}.{channel}.log")

@@ -21,6 +21,7 @@ from .ended import Ended, record_exchanges
 from .failure import Failure, failure_of
 from .files import Files
 from .llm_errors import LLMError, Stopped
+from .logs import described
 from .rates import Rates
 from .reply import Piece
 from .room import Room
@@ -193,7 +194,7 @@ class Answers:
             return "failed", failure_of(error, type(error).__name__, error.status, error.retry_after)
         except Exception as error:
             log.exception("An answer failed in a way that nobody foresaw.")
-            return "failed", Failure("Unforeseen", f"{type(error).__name__}: {error}")
+            return "failed", Failure("Unforeseen", described(error))
 
     def _finish(self, running: RunningAnswer, status: Status, failure: Failure | None = None) -> None:
         if self._end(running):

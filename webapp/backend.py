@@ -10,8 +10,9 @@ from .call import Call
 from .catalog import Catalog, Model
 from .config import wants_local_model
 from .conversation import Conversation, Message, Mode, Turn
+from .endpoint import Endpoint
 from .kinds import Kind
-from .llm import LLM, Endpoint
+from .llm import LLM
 from .llm_errors import ContextOverflow, LLMError, ModelUnknown, NoModel, Unreachable
 from .local_model import LocalModel, LocalModelError, find
 from .reply import Piece

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from .kinds import Kind, context_tokens, kinds_of
 from .llm_errors import LLMError
+from .logs import described
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class Catalog:
             listing = listing._replace(failure=error, tried=time())
         except Exception as error:  # Whatever it is, who waits for the list must hear that it does not come.
             log.exception("The endpoint's models could not be listed in a way that nobody foresaw.")
-            listing = listing._replace(failure=LLMError(f"{type(error).__name__}: {error}"), tried=time())
+            listing = listing._replace(failure=LLMError(described(error)), tried=time())
         finally:
             with self._news:
                 self.listing, self.looking = listing, False

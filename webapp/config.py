@@ -5,6 +5,7 @@ environment wins. An empty value counts as not set, except where empty means som
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from .setting import (
     networks,
     one_of,
     path,
+    proxy,
     url,
     whole,
     yes_or_no,
@@ -32,6 +34,10 @@ __all__ = ["LOOPBACK", "SETTINGS", "SettingError", "describe", "public_url", "re
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_MODEL = "gpt-5.4-mini"
+# What a value is not repeated for: a password or a query in an address, a key in the wrong place.
+SECRET = re.compile(r"[@?]|^sk-")
+# What the HTTP client reads by itself, as it is.
+PROXIES = [Setting(name, None, "", proxy, secret=True) for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")]
 
 SETTINGS = (
     Setting("HOST", "127.0.0.1", "The address to listen on. Beyond this machine, see ACCESS_CODE."),
@@ -203,6 +209,9 @@ def read(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
         environ = _env_file() | dict(os.environ)
     values = {setting.name: _value(setting, environ) for setting in SETTINGS}
     _check_together(values)
+    for setting in PROXIES:
+        for name in (setting.name, setting.name.lower()):
+            _value(setting._replace(name=name), os.environ)
     return values
 
 
@@ -222,7 +231,7 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
     try:
         return setting.parse(given)
     except ValueError as allowed:
-        value = "not one that can be used" if setting.secret else repr(given)
+        value = "not one that can be used" if setting.secret or SECRET.search(given) else repr(given)
         raise SettingError(f"{setting.name} is {value}; allowed is {allowed}.") from None
 
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -145,10 +145,13 @@ def _ordered(value: Mapping[str, Any], first: Iterable[str]) -> dict[str, Any]:
     return {name: value[name] for name in first if name in value} | dict(value)
 
 
-def that_matter(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers of a reply that help: ids, when to try again, rate limits, times; in that order."""
+def that_matter(headers: Mapping[str, str], change: Callable[[str], str] = str) -> dict[str, str]:
+    """Return the headers of a reply that help: ids, when to try again, rate limits, times; in that order.
+
+    Each value with a change made to it, before it is cut to a length.
+    """
     return {
-        name: value[:LONGEST_HEADER]
+        name: change(value)[:LONGEST_HEADER]
         for kind in HEADERS
         for name, value in headers.items()
         if kind.fullmatch(name.lower())

@@ -55,6 +55,14 @@ def make_folder(path: Path) -> None:
     flush_folder(path.parent)
 
 
+def keep_private(folder: Path) -> None:
+    """Make a folder that only its owner can open, or let it be one. Raises OSError."""
+    make_folder(folder)
+    if folder.stat().st_mode & 0o077:
+        with suppress(PermissionError):  # Somebody else's, who lets us write: as it is in some containers.
+            folder.chmod(0o700)
+
+
 def flush_folder(path: Path) -> None:
     """Flush the names in a folder to the disk. Raises OSError."""
     folder = os.open(path, os.O_RDONLY)
@@ -111,7 +119,7 @@ class Files:
         self.folder = folder
         # How a write is done, as with the records.
         self.off_loop: Callable[..., None] = lambda write, *arguments: write(*arguments)
-        make_folder(folder)
+        keep_private(folder)
 
     def path(self, conversation_id: str, name: str) -> Path:
         """Return where a file is or would be. Raises Unknown for a name that no file of ours has."""

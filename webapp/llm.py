@@ -7,7 +7,7 @@ from functools import cache
 from inspect import signature
 from threading import local
 from time import monotonic
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -18,6 +18,7 @@ from openai.types.chat import ChatCompletionChunk
 from .assembly import Assembly
 from .call import Call
 from .config import LOOPBACK, public_url
+from .endpoint import Endpoint
 from .exchange import Exchange, in_api_order, that_matter
 from .llm_errors import (
     BrokenOff,
@@ -30,9 +31,10 @@ from .llm_errors import (
     Unreachable,
     from_status,
 )
+from .redaction import Redaction
 from .reply import REASONING, Piece, Reply, cleaned, model_objects, read, without_text
 from .sound import speech, transcription
-from .wording import Sentence, say
+from .wording import say
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +42,6 @@ LIST_TIMEOUT = 10.0  # seconds for the list of models
 LONGEST_BODY = 100_000  # characters of a failed call's reply that are kept
 OF_THE_SDK = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}  # parameters that are no fields
 BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
-
-
-class Endpoint(NamedTuple):
-    """Where the model is: the base URL and the key, which always go together.
-
-    A private one is of no use to anybody but us, and is not shown.
-    """
-
-    base_url: str
-    api_key: str
-    private: bool = False
 
 
 class LLM:
@@ -93,7 +84,7 @@ class LLM:
         endpoint = self._endpoint()
         with _Telling(endpoint, Call(), LIST_TIMEOUT):
             reply = self._client(endpoint, Call()).models.with_raw_response.list(timeout=LIST_TIMEOUT)
-            return model_objects(reply.content)
+            return model_objects(endpoint.redaction.bytes(reply.content))
 
     def send(self, path: str, body: dict[str, Any], call: Call) -> Iterator[Piece]:
         """Send one request and yield the text of its reply as it arrives, streamed or in one piece. Raises LLMError.
@@ -103,7 +94,7 @@ class LLM:
         endpoint = self._endpoint()
         exchange = Exchange("" if endpoint.private else public_url(endpoint.base_url), path, body)
         call.exchanges.append(exchange)
-        call.reply = reply = Reply(model=body["model"], expected=body.get("n") or 1)
+        call.reply = reply = Reply(model=body["model"], expected=body.get("n") or 1, redaction=endpoint.redaction)
         call.sent(call)
         came = False
         try:
@@ -113,14 +104,15 @@ class LLM:
                 create, needed = _operation(self._client(endpoint, call), path)
                 with create(**needed, extra_body=body) as response:
                     exchange.status = response.status_code
-                    exchange.headers = that_matter(response.headers)
-                    for piece in read(
-                        self._heard(response.iter_bytes(), reply), response.headers.get("content-type", ""), reply
-                    ):
+                    exchange.headers = that_matter(response.headers, reply.redaction.told)
+                    content, kind = self._heard(response.iter_bytes(), reply), response.headers.get("content-type", "")
+                    for piece in reply.redaction.stream(read(content, kind, reply)):
                         came = came or piece[0] != REASONING
                         yield piece
         finally:
             exchange.reply = _kept(reply)
+            for name in ("model", "usage", "finish_reason", "finish_reasons", "stop_sequence"):
+                setattr(reply, name, reply.redaction.json(getattr(reply, name)))
         if not came and not (reply.whole or {}).get("data"):
             raise EmptyAnswer(without_text(reply.finish_reason))
 
@@ -147,7 +139,8 @@ class LLM:
         with self._telling(endpoint):
             create = self._client(endpoint, Call()).audio.transcriptions.with_raw_response.create
             reply = create(file=(name, content, content_type), **fields).http_response
-            return transcription(reply.content, reply.headers.get("content-type", ""))
+            content = endpoint.redaction.bytes(reply.content)
+            return transcription(content, reply.headers.get("content-type", ""))
 
     def speak(self, fields: dict[str, Any]) -> tuple[bytes, str]:
         """Let a text be read aloud and return the audio and its content type. Raises LLMError.
@@ -158,7 +151,7 @@ class LLM:
         with self._telling(endpoint):
             create = self._client(endpoint, Call()).audio.speech.with_raw_response.create
             reply = create(**fields).http_response
-            return speech(reply.content, reply.headers.get("content-type", ""))
+            return speech(endpoint.redaction.bytes(reply.content), reply.headers.get("content-type", ""))
 
     def _telling(self, endpoint: Endpoint, call: Call | None = None) -> "_Telling":
         return _Telling(endpoint, call or Call(), self._answer_timeout)
@@ -169,6 +162,7 @@ class _Telling:
 
     def __init__(self, endpoint: Endpoint, call: Call, answer_timeout: float):
         self.endpoint, self.call, self.answer_timeout = endpoint, call, answer_timeout
+        self.redaction = endpoint.redaction
 
     def __enter__(self) -> None:
         pass
@@ -178,8 +172,9 @@ class _Telling:
             return
         if isinstance(error, openai.APIStatusError) and self.call.exchanges:
             exchange = self.call.exchanges[-1]
-            exchange.status, exchange.headers = error.status_code, that_matter(error.response.headers)
-            exchange.body = self._without_key(error.response.text[:LONGEST_BODY])
+            exchange.status = error.status_code
+            exchange.headers = that_matter(error.response.headers, self.redaction.told)
+            exchange.body = self.redaction.told(_text(error.response, self.redaction))[:LONGEST_BODY]
         if self.call.closed:
             raise Stopped("Stopped.") from error
         raise self._translated(error) from error
@@ -188,11 +183,13 @@ class _Telling:
         url = public_url(self.endpoint.base_url)
         match error:
             case LLMError():
-                error.args = (self._without_key(str(error)),)
+                error.args = (self.redaction.told(str(error)),)
                 return error
             case openai.APIStatusError():
-                told = from_status(error.status_code, error.body, error.response.text, error.response.headers)
-                told.args = (self._without_key(str(told)),)
+                hidden = self.redaction
+                body, text = hidden.json(error.body, hidden.told), hidden.told(_text(error.response, hidden))
+                told = from_status(error.status_code, body, text, error.response.headers)
+                told.args = (hidden.told(str(told)),)  # A header may be in it.
                 return told
             case openai.APITimeoutError() if isinstance(error.__cause__, httpx2.ConnectTimeout):
                 return Unreachable(say("{url} did not accept a connection in time.", url=url))
@@ -201,20 +198,20 @@ class _Telling:
             case openai.APIConnectionError() if isinstance(error.__cause__, BROKEN):
                 return BrokenOff(say("The endpoint closed the connection without an answer."))
             case openai.APIConnectionError():
-                reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error.__cause__ or error))
+                reason = re.sub(r"^\[Errno -?\d+\] ", "", self.redaction.told(str(error.__cause__ or error)))
                 return Unreachable(say("No connection to {url}: {reason}", url=url, reason=reason))
             case httpx2.TransportError() | OSError():
                 return BrokenOff(say("The connection to the model broke off in the middle of the answer."))
             case httpx2.DecodingError():
                 return Garbage(say("What the endpoint sent cannot be unpacked: {reason}", reason=str(error)))
             case openai.OpenAIError() | httpx2.HTTPError() | httpx2.InvalidURL() | UnicodeError():
-                return RequestRejected(self._without_key(str(error)))
+                return RequestRejected(self.redaction.told(str(error)))
         return error
 
-    def _without_key(self, text: str) -> str:
-        if isinstance(text, Sentence):
-            return text.changed(self._without_key)
-        return text.replace(self.endpoint.api_key, "[key]") if self.endpoint.api_key else text
+
+def _text(response: httpx2.Response, redaction: Redaction) -> str:
+    # Hidden before anything is cut off: the half of a key would not be found any more.
+    return redaction.bytes(response.content).decode(response.encoding or "utf-8", errors="replace")
 
 
 def _operation(client: openai.OpenAI, path: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -233,10 +230,10 @@ def _kept(reply: Reply) -> dict[str, Any] | None:
     """Return a reply as the API would have sent it in one piece; None where nothing came that could be kept."""
     try:
         if reply.whole is not None:
-            return cast(dict[str, Any], cleaned(reply.whole))
+            return cast(dict[str, Any], reply.redaction.json(cleaned(reply.whole)))
         if not (reply.assembly.top or reply.assembly.choices):
             return None
-        return in_api_order(cleaned(_assembled(reply.assembly)))
+        return in_api_order(reply.redaction.json(cleaned(_assembled(reply.assembly))))
     except Exception as error:  # It is worth less than the texts, which came.
         log.warning("A reply cannot be kept as it came: %s", type(error).__name__)
         return None

@@ -15,7 +15,7 @@ import msgspec
 from cachelib.base import BaseCache
 
 from .conversation import new_id
-from .files import each, make_folder, write_whole
+from .files import each, keep_private, write_whole
 from .locks import Locks
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class RecordFiles(BaseCache):
         # something here that waits in another one.
         self.off_loop: Callable[..., None] = lambda write, *arguments: write(*arguments)
         self._locks = Locks()
-        make_folder(folder)
+        keep_private(folder)
 
     def get(self, key: str) -> Any:
         """Return a record's value; None where there is none that can be read."""

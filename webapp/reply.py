@@ -12,6 +12,7 @@ import msgspec
 from .assembly import Assembly
 from .event_stream import DONE, events, joined, opened
 from .llm_errors import BrokenOff, Garbage, LLMError, from_stream, shown
+from .redaction import Redaction
 from .wording import say
 
 # Where a piece of text belongs: to a choice, by its index, or to the reasoning before the first one.
@@ -37,6 +38,7 @@ class Reply:
     model: str = ""
     whole: dict[str, Any] | None = None
     assembly: Assembly = field(default_factory=Assembly)
+    redaction: Redaction = field(default_factory=Redaction)
     heard: float = field(default_factory=monotonic)  # when anything came last that is no mere sign of life
     _counts_apart: bool = False  # the last usage came in a chunk of its own
 
@@ -94,7 +96,7 @@ def _streamed(pieces: Iterator[bytes], reply: Reply) -> Iterator[Piece]:
             if done := payload == DONE:
                 break
             try:
-                came += _take(_chunk(payload), reply)
+                came += _take(_chunk(payload, reply.redaction), reply)
             except LLMError as error:
                 failure = error
                 break
@@ -123,13 +125,13 @@ def _joined(came: list[Piece]) -> list[Piece]:
     return [(channel, "".join(parts)) for channel, parts in texts.items()]
 
 
-def _chunk(payload: bytes) -> dict[str, Any]:
+def _chunk(payload: bytes, redaction: Redaction) -> dict[str, Any]:
     try:
         chunk = _decoded(payload)
     except (ValueError, RecursionError):
         chunk = None
     if not isinstance(chunk, dict) or not isinstance(chunk.get("choices") or [], list):
-        told = shown(payload.decode(errors="replace"))
+        told = shown(redaction.bytes(payload).decode(errors="replace"))
         raise Garbage(say("The stream holds something that is not the API's JSON: {told}", told=told)) from None
     return chunk
 
@@ -159,7 +161,7 @@ def _depth(body: bytes) -> int:
 
 def _take(chunk: dict[str, Any], reply: Reply) -> list[Piece]:
     """Note what a chunk says about the call, and return its text."""
-    _refuse_error(chunk)
+    _refuse_error(chunk, reply.redaction)
     reply.note(chunk)
     reply.assembly.add(chunk)
     came: list[Piece] = []
@@ -170,22 +172,23 @@ def _take(chunk: dict[str, Any], reply: Reply) -> list[Piece]:
     return came
 
 
-def _refuse_error(part: dict[str, Any]) -> None:
+def _refuse_error(part: dict[str, Any], redaction: Redaction) -> None:
     """Raise the error that a chunk, or a reply in one piece, is or holds."""
     choices = part.get("choices")
     parts = [part, *(choices if isinstance(choices, list) else [])]  # OpenRouter says it in a choice, too.
     for one in parts:
         if isinstance(one, dict) and (error := one.get("error")):
-            raise from_stream(error)
+            raise from_stream(redaction.json(error, redaction.told))
     if part.get("object") == "error":
-        raise from_stream(part)
+        raise from_stream(redaction.json(part, redaction.told))
 
 
 def _whole(body: bytes, kind: str, reply: Reply) -> Iterator[Piece]:
     """Yield the text of a reply that comes in one piece."""
+    body = reply.redaction.bytes(body)
     try:
         whole = _decoded(body)
-        _refuse_error(whole)
+        _refuse_error(whole, reply.redaction)
         choices = [] if "data" in whole else [whole["choices"][0], *whole["choices"][1:]]
         came = []
         for choice in choices:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,11 +82,26 @@ def url(value: str) -> str:
     try:
         parts = urlsplit(value)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        # Behind the host it would be the end of a password that has a slash or such in it, and would be shown.
+        usable = usable and "@" not in parts.path + parts.query + parts.fragment
     except ValueError:
         raise allowed from None
     if not usable:
         raise allowed
     return value.rstrip("/")
+
+
+def proxy(value: str) -> str:
+    known = ["http", "https", *(["socks5", "socks5h"] if find_spec("socksio") else [])]
+    allowed = ValueError(f"an address such as http://proxy.example:3128, beginning with {' or '.join(known)}")
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        usable = parts.scheme in known and parts.hostname and parts.port != 0 and value.isprintable()
+    except ValueError:
+        raise allowed from None
+    if not usable:
+        raise allowed
+    return value
 
 
 def yes_or_no(value: str) -> bool:

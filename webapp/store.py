@@ -23,7 +23,7 @@ from flask_session import Session
 
 from .conversation import MODES, Conversation, Mode, Refused, Unknown, new_id
 from .conversations import GONE, Store, Unreadable, own_id
-from .files import make_folder, write_whole
+from .files import each, keep_private, make_folder, write_whole
 from .records import DAY, RecordFiles
 from .wording import say
 
@@ -35,6 +35,8 @@ INSTALLATION = re.compile("[0-9a-f]{8}")
 SLACK = 2
 # Days that a session is kept whose visitor has only looked, as programs do that bring no cookie back.
 LOOKED = 7
+# What lies in a data folder.
+OWN = {"answers", "files", "installation", "local-model.log", "lock", "records", "secret"}
 
 
 class FolderTaken(Exception):
@@ -250,3 +252,6 @@ def hold(folder: Path) -> None:
             )
         ) from None
     _held[folder] = descriptor
+    # A folder that was named by mistake, /tmp say, stays everybody's; what Parley makes in it does not.
+    if {path.name for path in each(folder)} <= OWN:
+        keep_private(folder)
