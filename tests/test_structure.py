@@ -146,7 +146,7 @@ ALLOWED = {
     "excerpt": {"conversation"},
     "turns": {"chat", "conversation", "store"},
     "export": {"config", "conversation", "exchange", "__init__"},
-    "notebook": {"config", "conversation", "export", "python_text"},
+    "notebook": {"config", "conversation", "exchange", "export", "python_text"},
     "candidate": {"question", "conversation"},
     "foreign": {"candidate", "conversation"},
     "exported": {"reply", "candidate", "conversation", "export"},

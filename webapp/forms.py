@@ -28,11 +28,12 @@ class Parser(FormDataParser):
     ) -> tuple[IO[bytes], MultiDict[str, str], MultiDict[str, Any]]:
         if mimetype != URLENCODED:
             return super().parse(stream, mimetype, content_length, options)
-        limit = self.max_form_memory_size
-        body = stream.read() if limit is None else stream.read(limit + 1)
-        if limit is not None and len(body) > limit:
-            raise RequestEntityTooLarge
-        return BytesIO(), self.cls(_fields(body)), self.cls()
+        body = bytearray()
+        while piece := stream.read(AT_ONCE):  # It may return less than there is.
+            body += piece
+            if self.max_form_memory_size is not None and len(body) > self.max_form_memory_size:
+                raise RequestEntityTooLarge
+        return BytesIO(), self.cls(_fields(bytes(body))), self.cls()
 
 
 class BoundedRequest(Request):

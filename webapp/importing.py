@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .candidate import BadImport, Candidate, TooLarge, checked, mapping
 from .exported import exported
 from .foreign import chatgpt, message_list, open_webui
-from .json_file import TOO_MANY, Pause, check_size, entries, opened
+from .json_file import TOO_MANY, Pause, check_together, entries, opened
 from .wording import say
 
 # A long history comes in several files of one archive.
@@ -42,9 +42,11 @@ def read(content: bytes, limit: int) -> Found:
         raise TooLarge(say("The file is larger than {limit:,} MB.", limit=limit // 2**20))
     candidates: list[Candidate] = []
     skipped: Counter[str] = Counter()
-    for document in _documents(content, limit):
+    documents = _documents(content, limit)
+    del content
+    while documents:  # Each goes as soon as it is read.
         try:
-            found = _candidates(document, skipped)
+            found = _candidates(*entries(documents.pop(0)), skipped)
         except RecursionError:
             raise BadImport(say("The file is nested too deeply; no export is.")) from None
         candidates += found
@@ -107,8 +109,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> by
     return bytes(content)
 
 
-def _candidates(document: bytes, skipped: Counter[str]) -> list[Candidate]:
-    found, is_list = entries(document)
+def _candidates(found: list[Any], is_list: bool, skipped: Counter[str]) -> list[Candidate]:
     if len(found) > MOST_ENTRIES:
         raise TooLarge(TOO_MANY)
     candidates = []
@@ -118,7 +119,7 @@ def _candidates(document: bytes, skipped: Counter[str]) -> list[Candidate]:
         pause()
         one = mapping(opened(entry))
         if is_list and "role" in one:
-            check_size(document)
+            check_together(found)
             return [checked(message_list([opened(entry) for entry in found]))]
         candidate = _candidate(one)
         if candidate is None:

@@ -326,7 +326,7 @@ def requests(draw, rule, parts):
 def test_nothing_that_is_sent_to_any_address_is_our_error(visitor):
     rules = sorted(visitor.app.url_map.iter_rules(), key=lambda rule: rule.endpoint)
 
-    @settings(max_examples=1500, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=600, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def try_one(data):
         rule = data.draw(st.sampled_from(rules))
