@@ -75,7 +75,7 @@ def raw(url, sent):
             connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65_536):
                 received += piece
-        except ConnectionError:
+        except OSError:
             pass  # It need not hear all of it.
         return received
 
