@@ -32,7 +32,7 @@ ALLOWED = {
     "forms": set(),
     "assets": set(),
     "compression": set(),
-    "proxy": {"setting"},
+    "proxy": {"forms", "setting"},
     "wording": set(),
     "i18n": {"wording"},
     "preferences": {"i18n"},

@@ -37,11 +37,13 @@ class Parser(FormDataParser):
 
 
 class BoundedRequest(Request):
+    """A request whose forms are read by Parser."""
+
     form_data_parser_class = Parser
 
 
 def init_app(app: Flask) -> None:
-    app.request_class = BoundedRequest
+    """Limit the number of fields; proxy.py's class of requests is one of ours."""
     app.config["MAX_FORM_PARTS"] = MOST_FIELDS
 
 
