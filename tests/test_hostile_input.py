@@ -337,10 +337,12 @@ def requests(draw, rule, parts):
 
 
 @pytest.mark.slow
+# A file that breaks off in the middle is left to the collector by werkzeug's parser.
+@pytest.mark.filterwarnings("ignore:Unclosed file <tempfile.Spooled:ResourceWarning")
 def test_nothing_that_is_sent_to_any_address_is_our_error(visitor):
     rules = sorted(visitor.app.url_map.iter_rules(), key=lambda rule: rule.endpoint)
 
-    @settings(max_examples=500, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def try_one(data):
         rule = data.draw(st.sampled_from(rules))
