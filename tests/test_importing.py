@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webapp import importing
+from webapp import json_file
 from webapp.candidate import BadImport, Candidate, TooLarge, add, counted
 from webapp.conversation import Answer, Busy, Conversation, Picture, Turn
 from webapp.export import Sending, to_json
@@ -332,8 +332,8 @@ def test_an_archive_that_is_not_compressed_is_read():
 def test_a_long_list_is_decoded_one_conversation_at_a_time(monkeypatch):
     content = json.dumps([{"messages": [{"role": "user", "content": f"{number}?"}]} for number in range(20)]).encode()
     decoded = []
-    decode = importing._decoded
-    monkeypatch.setattr(importing, "_decoded", lambda document: decoded.append(len(document)) or decode(document))
+    decode = json_file._decoded
+    monkeypatch.setattr(json_file, "_decoded", lambda document: decoded.append(len(document)) or decode(document))
     assert len(read(content, LIMIT).candidates) == 20
     assert len(decoded) == 20
     assert max(decoded) < len(content) / 10

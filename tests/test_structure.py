@@ -18,7 +18,7 @@ ALLOWED = {
         *("backend", "budget", "conversation", "files", "llm_errors", "locks", "rates", "sound", "spoken", "tokens"),
     },
     "media": {"chat", "conversation", "files", "store"},
-    "speech": {"audio", "chat", "conversation", "spoken", "store"},
+    "speech": {"audio", "chat", "conversation", "forms", "spoken", "store"},
     "spoken": set(),
     "sound": {"llm_errors"},
     "config": {"setting"},
@@ -29,9 +29,10 @@ ALLOWED = {
     "answer_line": {"logs", "tokens", "turn"},
     "request_log": {"logs"},
     "locks": set(),
+    "forms": set(),
     "assets": set(),
     "compression": set(),
-    "proxy": {"setting"},
+    "proxy": {"forms", "setting"},
     "wording": set(),
     "i18n": {"wording"},
     "preferences": {"i18n"},
@@ -138,6 +139,7 @@ ALLOWED = {
         "backend",
         "conversation",
         "following",
+        "forms",
         "pictures",
         "request",
         "store",
@@ -148,12 +150,13 @@ ALLOWED = {
     "excerpt": {"conversation"},
     "turns": {"chat", "conversation", "store"},
     "export": {"config", "conversation", "exchange", "__init__"},
-    "notebook": {"config", "conversation", "export", "python_text"},
+    "notebook": {"config", "conversation", "exchange", "export", "python_text"},
     "candidate": {"question", "conversation"},
     "foreign": {"candidate", "conversation"},
     "exported": {"reply", "candidate", "conversation", "export"},
-    "importing": {"candidate", "exported", "foreign"},
-    "choices": {"candidate", "conversation", "files"},
+    "importing": {"candidate", "exported", "foreign", "json_file"},
+    "json_file": {"candidate"},
+    "choices": {"candidate", "conversation", "files", "json_file"},
     "transfer": {
         "candidate",
         "chat",
@@ -162,6 +165,7 @@ ALLOWED = {
         "exchange",
         "export",
         "files",
+        "forms",
         "i18n",
         "importing",
         "llm",
@@ -175,7 +179,7 @@ ALLOWED = {
     "serving": {"files", "logs"},
     "__init__": {
         *("access", "answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files"),
-        *("i18n", "proxy", "rates", "request_log", "room", "security", "sign_in", "store"),
+        *("forms", "i18n", "proxy", "rates", "request_log", "room", "security", "sign_in", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "preferences", "speech", "transfer", "turns"),
         "visitor",
     },
@@ -221,6 +225,7 @@ WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", 
 WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget", "rates", "secret")
 WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
+WITHOUT_FLASK += ("json_file",)
 
 
 def imports(module):

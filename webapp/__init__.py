@@ -23,6 +23,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         chat,
         compression,
         errors,
+        forms,
         i18n,
         inspector,
         media,
@@ -67,6 +68,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     )
     app.extensions["audio"] = Audio(backend, files, budget, rates, app.config["SPEECH_VOICE"])
 
+    forms.init_app(app)
     proxy.init_app(app)
     assets.init_app(app)
     compression.init_app(app)

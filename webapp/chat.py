@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any, cast
-from urllib.parse import unquote_to_bytes
 
 from flask import Blueprint, Response, current_app, redirect, render_template, request, stream_with_context, url_for
 from werkzeug.exceptions import BadRequest
@@ -15,6 +14,7 @@ from .conversation import Conversation, Mode, Refused, Turn, new_id
 from .excerpt import Excerpt
 from .files import Files
 from .following import read_positions
+from .forms import URLENCODED, unquoted
 from .pictures import picture_name
 from .question import BadQuestion, check_question
 from .request import PATHS
@@ -233,8 +233,8 @@ def _to_page(conversation: Conversation, turn: Turn | None = None) -> WerkzeugRe
 def posted_question() -> str:
     """Return the question of the form that was posted. Raises Refused."""
     body = request.get_data(cache=True, parse_form_data=False)
-    if request.mimetype == "application/x-www-form-urlencoded":
-        body = unquote_to_bytes(body)
+    if request.mimetype == URLENCODED:
+        body = unquoted(body)
     try:
         body.decode()
     except UnicodeDecodeError:

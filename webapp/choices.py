@@ -6,7 +6,7 @@ behind it each of the candidates, so that neither the list nor a choice reads al
 
 import logging
 from pathlib import Path
-from time import sleep, time
+from time import time
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +14,7 @@ from msgspec import Struct
 from .candidate import BadImport, Candidate
 from .conversation import ID, Unknown
 from .files import Files
+from .json_file import Pause
 from .wording import say
 
 log = logging.getLogger(__name__)
@@ -32,20 +33,24 @@ class Choice(Struct):
 
 
 def keep(files: Files, conversation_id: str, import_id: str, candidates: list[Candidate]) -> list[Choice]:
-    """Keep the candidates of a file until one is chosen, in place of an earlier file's; return their list."""
+    """Keep the candidates of a file until one is chosen, in place of an earlier file's; return their list.
+
+    Takes them out of `candidates`.
+    """
     forget(files, conversation_id)
     _remove_old(files)
     choices: list[Choice] = []
-    pieces: list[bytes] = []
-    start = 0
-    for candidate in candidates:
+    content = bytearray()
+    pause = Pause()
+    candidates.reverse()
+    while candidates:  # Each goes as soon as it is written: a large file is not in memory twice.
+        candidate = candidates.pop()
         piece = msgspec.json.encode(candidate)
         title = candidate.title or _beginning(candidate.turns[0].question)
-        choices.append(Choice(title, candidate.created, len(candidate.turns), start, len(piece)))
-        pieces.append(piece)
-        start += len(piece)
-        sleep(0)  # Let others go first.
-    content = b"".join([msgspec.json.encode(choices), b"\n", *pieces])
+        choices.append(Choice(title, candidate.created, len(candidate.turns), len(content), len(piece)))
+        content += piece
+        pause()
+    content[:0] = msgspec.json.encode(choices) + b"\n"
     files.write(conversation_id, _name(import_id), content, durable=False)
     return choices
 

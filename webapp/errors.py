@@ -3,6 +3,7 @@
 import logging
 
 from flask import Flask, Response, current_app, render_template, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from .conversation import Refused
@@ -57,7 +58,8 @@ def _unforeseen(error: Exception) -> Response:
 
 
 def _answer(message: str, status: int, headers: dict[str, str] | None = None) -> Response:
-    if request.accept_mimetypes.best == "text/plain":  # A script that shows it as text.
+    # A script that shows it as text; or the host that was asked for is none, and a page has no addresses to lead to.
+    if request.accept_mimetypes.best == "text/plain" or request_ctx.url_adapter is None:
         return Response(translated(message), status, headers, mimetype="text/plain")
     # For htmx the fragment: the page it lands in still has what was typed.
     if "HX-Request" in request.headers:

@@ -15,6 +15,7 @@ NOTHING = "{}_none"
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 COMMA = re.compile("[+-]?[0-9]+,[0-9]+")
 WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+MOST_LINES = 1_000  # of a field that takes a few; what is longer is not taken apart
 ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r", "\\t": "\t"}
 
 
@@ -64,9 +65,12 @@ def _choice(parameter: Parameter, text: str) -> str:
 
 
 def _lines(parameter: Parameter, text: str) -> list[str]:
-    lines = [line for line in text.split("\n") if line.strip()]
-    if len(lines) > MAX_STOPS:
-        raise ValueError(say("{allowed}; these are {count:,}.", allowed=parameter.allowed, count=len(lines)))
+    count = text.count("\n")
+    lines = [line for line in text.split("\n", MOST_LINES) if line.strip()]
+    if count > MOST_LINES or len(lines) > MAX_STOPS:
+        raise ValueError(
+            say("{allowed}; these are {count:,}.", allowed=parameter.allowed, count=max(count, len(lines)))
+        )
     return [_stop(line) for line in lines]
 
 
@@ -120,7 +124,7 @@ def _readable(text: str, line_end: str = "\n") -> str:
 
 def excerpt(text: str) -> str:
     """Return the beginning of a text, on one line."""
-    text = " ".join(text.split())
+    text = " ".join(text[:1_000].split())
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 

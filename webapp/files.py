@@ -26,7 +26,7 @@ HALF = "new-"  # what the names of files begin with that are being written
 GONE = say("That file is not here any more.")
 
 
-def write_whole(path: Path, content: bytes, *, durable: bool = True) -> None:
+def write_whole(path: Path, content: bytes | bytearray, *, durable: bool = True) -> None:
     """Write a file so that who reads it finds the old or the new one, whole. Raises OSError.
 
     So it is after a crash or a loss of power, too, if it is durable.
@@ -91,7 +91,7 @@ def _age(path: Path) -> float:
         return 0  # It went meanwhile.
 
 
-def _write(path: Path, content: bytes, durable: bool) -> None:
+def _write(path: Path, content: bytes | bytearray, durable: bool) -> None:
     if path.name.endswith(PACKED):
         content = zlib.compress(content, level=1)
     make_folder(path.parent)
@@ -127,7 +127,7 @@ class Files:
             raise Unknown(GONE)
         return self.folder / conversation_id / name
 
-    def write(self, conversation_id: str, name: str, content: bytes, *, durable: bool = True) -> None:
+    def write(self, conversation_id: str, name: str, content: bytes | bytearray, *, durable: bool = True) -> None:
         """Write a file; one that is not durable may be lost, or be lost in part, in a crash. Raises OSError."""
         path = self.path(conversation_id, name)
         # To pack a long conversation's request takes as long as to flush it to the disk.

@@ -1,19 +1,16 @@
 """From the bytes of a file to the conversations in it: Parley's own export, and those of other programs."""
 
-import json
 import re
 import zipfile
 from collections import Counter
 from io import BytesIO
 from operator import attrgetter
-from time import sleep
 from typing import Any, NamedTuple
-
-import msgspec
 
 from .candidate import BadImport, Candidate, TooLarge, checked, mapping
 from .exported import exported
 from .foreign import chatgpt, message_list, open_webui
+from .json_file import TOO_MANY, Pause, check_together, entries, opened
 from .wording import say
 
 # A long history comes in several files of one archive.
@@ -21,6 +18,10 @@ IN_ARCHIVE = re.compile(r"(?:.*/)?conversations(?:-[0-9]{1,6})?\.json")
 # Of these, zipfile unpacks no more than was asked for; of the others all that a few bytes may stand for, at once.
 BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 AT_ONCE = 2**20  # bytes
+MOST_FILES = 1_000  # of one archive
+# Of a whole file: a question of one character, and its answer, take a thousand bytes of memory.
+MOST_TURNS = 50_000
+MOST_ENTRIES = 100_000
 UNKNOWN = say(
     "This is JSON, but nothing that Parley can import. It takes Parley's own export, those of ChatGPT "
     "(conversations.json, or the whole .zip) and Open WebUI, and a list of messages as the API takes it."
@@ -41,9 +42,11 @@ def read(content: bytes, limit: int) -> Found:
         raise TooLarge(say("The file is larger than {limit:,} MB.", limit=limit // 2**20))
     candidates: list[Candidate] = []
     skipped: Counter[str] = Counter()
-    for document in _documents(content, limit):
+    documents = _documents(content, limit)
+    del content
+    while documents:  # Each goes as soon as it is read.
         try:
-            found = _candidates(document, skipped)
+            found = _candidates(*entries(documents.pop(0)), skipped)
         except RecursionError:
             raise BadImport(say("The file is nested too deeply; no export is.")) from None
         candidates += found
@@ -70,6 +73,8 @@ def _unpacked(archive: zipfile.ZipFile, limit: int) -> list[bytes]:
     members = [one for one in archive.infolist() if IN_ARCHIVE.fullmatch(one.filename)]
     if not members:
         raise BadImport(say("There is no conversations.json in this archive, as ChatGPT's export has one."))
+    if len(members) > MOST_FILES:
+        raise TooLarge(TOO_MANY)
     documents: list[bytes] = []
     left = limit
     for member in sorted(members, key=attrgetter("filename")):
@@ -89,6 +94,7 @@ def _unpacked(archive: zipfile.ZipFile, limit: int) -> list[bytes]:
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:
     """Return one file of an archive. Raises TooLarge beyond `limit` bytes: what it says of its size may be a lie."""
     content = bytearray()
+    pause = Pause()
     with archive.open(member) as file:
         while piece := file.read(AT_ONCE):
             content += piece
@@ -99,62 +105,34 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> by
                         "Its owner can raise MAX_IMPORT_MB."
                     )
                 )
-            sleep(0)  # Let others go first.
+            pause()
     return bytes(content)
 
 
-def _candidates(document: bytes, skipped: Counter[str]) -> list[Candidate]:
-    entries, is_list = _entries(document)
+def _candidates(found: list[Any], is_list: bool, skipped: Counter[str]) -> list[Candidate]:
+    if len(found) > MOST_ENTRIES:
+        raise TooLarge(TOO_MANY)
     candidates = []
-    unknown = 0
-    for entry in entries:
-        sleep(0)  # Let others go first.
-        one = mapping(_opened(entry))
+    unknown = turns = 0
+    pause = Pause()
+    for entry in found:
+        pause()
+        one = mapping(opened(entry))
         if is_list and "role" in one:
-            return [checked(message_list([_opened(entry) for entry in entries]))]
+            check_together(found)
+            return [checked(message_list([opened(entry) for entry in found]))]
         candidate = _candidate(one)
         if candidate is None:
             unknown += 1
-        else:
-            candidates.append(checked(candidate))
+            continue
+        candidates.append(checked(candidate))
+        turns += len(candidate.turns)
+        if turns > MOST_TURNS:
+            raise TooLarge(TOO_MANY)
     if not candidates:
-        raise BadImport(UNKNOWN if entries else EMPTY)
+        raise BadImport(UNKNOWN if found else EMPTY)
     skipped["unknown"] += unknown
     return candidates
-
-
-def _entries(document: bytes) -> tuple[list[Any], bool]:
-    """Return a list's entries, if possible as JSON, or else the only object; and whether it was a list."""
-    try:
-        # To find where the entries end takes a tenth of the time that nobody else would be served in.
-        return msgspec.json.decode(document, type=list[msgspec.Raw]), True
-    except ValueError:
-        whole = _decoded(document)
-    return (whole, True) if isinstance(whole, list) else ([whole], False)
-
-
-def _opened(entry: Any) -> Any:
-    return _decoded(bytes(entry)) if isinstance(entry, msgspec.Raw) else entry
-
-
-def _decoded(document: bytes) -> Any:
-    try:
-        return msgspec.json.decode(document)
-    except ValueError:
-        pass
-    try:
-        # Slower, and less strict: halves of characters, another encoding, a byte order mark.
-        return json.loads(document)
-    except json.JSONDecodeError as error:
-        raise BadImport(
-            say(
-                "This is not a JSON file; what is wrong begins at line {line:,}, column {column:,}.",
-                line=error.lineno,
-                column=error.colno,
-            )
-        ) from None
-    except ValueError:
-        raise BadImport(say("This is not a JSON file.")) from None
 
 
 def _candidate(one: dict[str, Any]) -> Candidate | None:

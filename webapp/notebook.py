@@ -1,11 +1,11 @@
 """A conversation as a Jupyter notebook (nbformat 4.5): each question a cell that asks it, its answer the output."""
 
-import json
 from collections.abc import Collection
 from typing import Any
 
 from .config import public_url
 from .conversation import Answer, Conversation, Mode, Turn
+from .exchange import pretty
 from .export import Sending, Words, messages, title
 from .python_text import literal
 from .wording import plain, say
@@ -57,7 +57,7 @@ def to_notebook(conversation: Conversation, sending: Sending, known: Collection[
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+    return pretty(document).encode() + b"\n"
 
 
 def _cell(name: str, source: str, outputs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, Response, current_app, request
+from flask import Flask, Response, current_app, request
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.utils import cached_property
 
+from .forms import BoundedRequest
 from .setting import Network, base_path
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def init_app(app: Flask) -> None:
     app.response_class = OwnCookies
 
 
-class OwnRequest(Request):
+class OwnRequest(BoundedRequest):
     """A request whose cookies, over https, are those that only this very host can have set over https."""
 
     @cached_property

@@ -3,21 +3,25 @@
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Thread
 from time import sleep, time
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
 from .files import HALF, each, older
 from .logs import hub_failed
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +100,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         gevent.hub.Hub.print_exception = hub_failed
         app = self.make_app()
+        app.wsgi_app = _Bodies(app.wsgi_app)  # type: ignore[method-assign]
         app.debug = False  # whatever FLASK_DEBUG says: its traces are for nobody but a developer
         # A slow disk must not stop the other greenlets, so that a record is written in a real thread.
         for part in (app.extensions["store"].records, app.extensions["files"], app.extensions["answers"].logs):
@@ -151,6 +156,34 @@ def _remove_halves(app: Flask) -> None:
         for path in folder.glob(f"{HALF}*"):
             if path.stat().st_mtime < time() - DAY:
                 path.unlink(missing_ok=True)
+
+
+class _Bodies:
+    """Hands the application each request's body so that what is wrong with its transfer is the client's error."""
+
+    def __init__(self, app: "WSGIApplication"):
+        self._app = app
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        environ["wsgi.input"] = _Body(environ["wsgi.input"])
+        return self._app(environ, start_response)
+
+
+class _Body:
+    """A body that breaks off like a connection where gunicorn finds no sense in it."""
+
+    def __init__(self, body: Any):
+        self._body = body
+
+    def read(self, *size: int) -> bytes:
+        try:
+            content: bytes = self._body.read(*size)
+        except ParseException as error:
+            raise ConnectionError from error
+        return content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
 
 
 class _Lifeline:

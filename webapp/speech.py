@@ -13,6 +13,7 @@ from . import store
 from .audio import Audio, BadRecording
 from .chat import Reply, answers, opened, wants_fragment
 from .conversation import Answer, Busy, Conversation, Refused
+from .forms import MOST_PARTS_WITH_FILE
 from .spoken import has_code
 from .wording import say
 
@@ -45,6 +46,7 @@ def transcribe(conversation_id: str) -> Reply:
 
     It goes to the chat's model only when the person sends it.
     """
+    request.max_form_parts = MOST_PARTS_WITH_FILE
     request.max_content_length = PATIENCE * largest_recording() + current_app.config["MAX_CONTENT_LENGTH"]
     form: Mapping[str, str] = {}
     try:
