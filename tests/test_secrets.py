@@ -145,6 +145,8 @@ FAULTS = [
     Reply([event(chunk(INNOCENT + KEY[:-1])), RESET]),
     Reply([event(chunk(INNOCENT)), *[event(chunk(sign)) for sign in KEY[:30]]]),
     Reply([event(chunk(INNOCENT)), SILENCE]),
+    Reply([f"data: [{ESCAPED}]\n\n".encode()]),
+    Reply([f'{{"oops":{ESCAPED}}}'.encode()], 200, "application/json"),
     Reply([RESET]),
 ]
 
@@ -227,6 +229,8 @@ def look_around(person, openai):
         "/models/table",
         "/model",
         "/healthz",
+        "/visitor",
+        "/sign-in",
         "/no/such",
         "/console",
         "/.env",
