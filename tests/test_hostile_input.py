@@ -75,6 +75,7 @@ FIELDS = {
     "sign_in.leave": ("back",),
     "visitor.page": ("conversations", "files", "answers"),
     "visitor.delete": ("confirmed",),
+    "visitor.deleted": ("conversations", "files", "answers"),
 }
 # What follows an answer stays open while there is more to come; of a failing endpoint's audio the page tells as 502.
 UPSTREAM = {"speech.read_aloud": {502, 504}, "speech.transcribe": {502, 504}}
