@@ -58,8 +58,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
         def settle() -> None:
             try:
-                self.wsgi.extensions["answers"].shut_down()
-                self.wsgi.extensions["backend"].stop()
+                if app := self.wsgi:  # Told to stop while it starts, there is nothing to settle yet.
+                    app.extensions["answers"].shut_down()
+                    app.extensions["backend"].stop()
             finally:
                 end()
 
