@@ -59,9 +59,12 @@ def listed(files: Files, conversation_id: str, import_id: str) -> list[Choice]:
     """Return what can be chosen. Raises Unknown where the file is not kept any more."""
     try:
         with _path(files, conversation_id, import_id).open("rb") as file:
-            return msgspec.json.decode(file.readline(), type=list[Choice])
+            choices = msgspec.json.decode(file.readline(), type=list[Choice])
     except (FileNotFoundError, ValueError):  # gone, or damaged
         raise _gone() from None
+    if not choices:
+        raise _gone()
+    return choices
 
 
 def chosen(files: Files, conversation_id: str, import_id: str, number: int) -> Candidate:

@@ -23,6 +23,7 @@ class Ended:
         self.running = running
         self.lock = Lock()  # of who saves it
         self.saved = False
+        self._tried = False
         self._status = status
         self._failure = failure
         self._ended = time()
@@ -37,7 +38,8 @@ class Ended:
         for name, content in list(self._unwritten.items()):
             files.write(self.running.conversation_id, name, content)
             self._unwritten.pop(name, None)
-        record_exchanges(files, self.running, durable=True)
+        tried, self._tried = self._tried, True
+        record_exchanges(files, self.running, durable=True, again=tried)
 
     def fill(self, conversation: Conversation) -> Answer:
         """Put all that is known of it into its conversation, and return it there. Raises Unknown where it is gone."""
@@ -68,12 +70,14 @@ class Ended:
         answer.ended = self._ended
 
 
-def record_exchanges(files: Files, running: RunningAnswer, *, durable: bool) -> None:
+def record_exchanges(files: Files, running: RunningAnswer, *, durable: bool, again: bool = False) -> None:
     """Write the exchanges; where that fails, the answer is worth more than how it was asked for."""
     if exchanges := running.call.exchanges:
         try:
             exchange.save(files, running.conversation_id, running.id, exchanges, durable=durable)
         except OSError as error:
+            if again:
+                return  # Once is enough to say so.
             log.error("The requests and replies of answer %s could not be kept: %s", running.id, error.strerror)
 
 

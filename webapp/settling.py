@@ -64,6 +64,11 @@ class Settling:
         self._trying = False
         self._ending = Event()
 
+    @property
+    def late(self) -> bool:
+        """Tell whether there are answers that the disk has refused so far."""
+        return bool(self._late)
+
     def unsaved(self, answer_id: str) -> str:
         """Return why an answer that is shown could not be saved; empty for one that is."""
         return self._unsaved.get(answer_id, "")
