@@ -93,7 +93,7 @@ def test_pictures(app, client, chat, calls):
 
 
 def test_what_is_imported_and_what_is_set(app, chat, calls, monkeypatch):
-    monkeypatch.setattr(app.extensions["files"], "remove", lambda name: calls.append(("removed", name)))
+    monkeypatch.setattr(app.extensions["files"], "remove", lambda name, files: calls.append(("removed", name)))
     chat.answered("One?")
     export = chat.client.get(f"/conversations/{chat.id}/export/json").data
     chat.client.post(f"/conversations/{chat.id}/import", data={"file": (BytesIO(export), "a.json")})

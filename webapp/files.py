@@ -167,14 +167,21 @@ class Files:
 
     def remove(self, conversation_id: str, names: Iterable[str] | None = None) -> None:
         """Remove files of a conversation, and the folder if none is left; all of them where none is named."""
-        if names is not None:
-            folder = self.path(conversation_id, "x").parent
-            for name in names:
-                (folder / name).unlink(missing_ok=True)
+        folder = self.path(conversation_id, "x").parent
+        if names is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            left = folder.exists()
+        else:
+            left = not all([_removed(folder / name) for name in names])
             with suppress(OSError):
                 folder.rmdir()
-            return
-        folder = self.path(conversation_id, "x").parent
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():
+        if left:
             log.error("The files in %s could not be removed.", folder)
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False  # It goes with its conversation.
+    return True
