@@ -170,12 +170,12 @@ class Files:
         folder = self.path(conversation_id, "x").parent
         if names is None:
             shutil.rmtree(folder, ignore_errors=True)
-            left = folder.exists()
+            kept = [folder.name] if folder.exists() else []
         else:
-            left = not all([_removed(folder / name) for name in names])
+            kept = [name for name in names if not _removed(folder / name)]
             with suppress(OSError):
                 folder.rmdir()
-        if left:
+        if kept:
             log.error("The files in %s could not be removed.", folder)
 
 
