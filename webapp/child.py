@@ -63,13 +63,17 @@ class Child:
         """Return the next line of its output; empty where it has ended. Raises OSError."""
         return self._output.readline()
 
-    def wait(self) -> int | None:
-        """Return its exit code once it has ended; negative for the signal that ended it."""
+    def hear_end(self) -> None:
+        """Return once its output has ended."""
         try:
             while self._output.read1():
                 pass
         except OSError:
             pass  # It ended with something unread.
+
+    def wait(self) -> int | None:
+        """Return its exit code once it has ended; negative for the signal that ended it."""
+        self.hear_end()
         self._output.close()
         self._socket.close()
         while True:

@@ -74,6 +74,7 @@ class LocalModel:
         self._address: tuple[str, str] | None = None  # base URL and key
         self._process: Child | None = None
         self._watched = False
+        self._served = False
         self._stopped = False
         self._failure = ""
 
@@ -134,7 +135,7 @@ class LocalModel:
         failures = early = 0
         while failures < 3:
             began = monotonic()
-            code = None
+            code, self._served = None, False
             try:
                 code = self._serve()
             except Exception:
@@ -143,9 +144,8 @@ class LocalModel:
             if self._stopped:
                 return
             # A process that served is simply started again; one that never gets there is not.
-            failures = 0 if self._address else failures + 1
+            failures = 0 if self._served else failures + 1
             early = early + 1 if monotonic() - began < EARLY else 0
-            self._set(None)
             log.warning("The local model's process ended (code %s).", code)
             sleep(PAUSES[min(early, len(PAUSES) - 1)])
         # Both at once: who is told of it may try again at the same moment.
@@ -171,9 +171,13 @@ class LocalModel:
         try:
             process.tell(json.dumps(order).encode())
             if address := process.hear().decode().strip():
+                self._served = True
                 self._set((f"{address}/v1", key))
         except OSError:
             pass  # It ended before it read; the exit code tells.
+        process.hear_end()
+        if not self._stopped:
+            self._set(None)  # At once: who asks now waits for the next one.
         return process.wait()
 
 
