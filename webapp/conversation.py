@@ -220,19 +220,7 @@ class Conversation(Struct, omit_defaults=True):
         self._refuse_while_busy()
         if not turn.answer.can_continue:
             raise Refused(say("There is nothing to continue in that answer."))
-        before = turn.answer
-        usages = [*before.usage_before, *([before.usage] if before.usage else [])]
-        turn.answer = Answer(
-            text=before.text,
-            reasoning=before.reasoning,
-            choices=before.choices,
-            kept=before.kept,
-            echo=before.echo,
-            finish_reasons=before.finish_reasons,
-            usage_before=usages,
-            usage_estimated=before.usage_estimated,
-            continues=[*before.continues, before.id],
-        )
+        turn.answer = turn.answer.resumed()
         return turn
 
     def keep(self, turn_id: str, index: int) -> Turn:

@@ -72,6 +72,20 @@ class Answer(Struct, omit_defaults=True):
         unfinished = self.status in ("stopped", "interrupted", "failed") or self.finish_reason == "length"
         return self.status != "pending" and bool(self.text) and unfinished
 
+    def resumed(self) -> "Answer":
+        """Return the answer that goes on with this one: what it has so far, under an id of its own."""
+        return Answer(
+            text=self.text,
+            reasoning=self.reasoning,
+            choices=self.choices,
+            kept=self.kept,
+            echo=self.echo,
+            finish_reasons=self.finish_reasons,
+            usage_before=[*self.usage_before, *([self.usage] if self.usage else [])],
+            usage_estimated=self.usage_estimated,
+            continues=[*self.continues, self.id],
+        )
+
 
 class Turn(Struct, omit_defaults=True):
     """A question and its answers; one of them is shown and counts, the others are kept.
