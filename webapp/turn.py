@@ -114,6 +114,10 @@ class Turn(Struct, omit_defaults=True):
     def answer(self, answer: Answer) -> None:
         self.answers[self.shown] = answer
 
+    def shows(self, answer_id: str) -> bool:
+        """Tell whether the answer with that id is the one that is shown; an empty id stands for whichever is."""
+        return answer_id in ("", self.answer.id)
+
     @property
     def number(self) -> int:
         """Return which of its answers is shown, from 1."""
