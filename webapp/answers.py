@@ -82,18 +82,21 @@ class Answers:
         try:
             with self.store.editing(conversation.id, conversation.owner) as edited:
                 self.settling.check(edited)
-                before = edited.pending
+                before, runs = edited.pending, edited.runs()
                 turn = change(edited)
                 self.room.check_turns(edited)
                 # A turn that was pending before is the same form, sent again.
                 if turn.answer.status == "pending" and before is None:
                     running = self._admit(turn.answer, edited, address)
+                    edited.counted = running.id  # Unless something changes the history meanwhile.
         except BaseException:
             if running:
                 running.end()
                 self.logs.remove(running.id)
                 self._forget(running)
             raise
+        for gone in runs - edited.runs():
+            self.files.remove_of(edited.id, gone)
         if running:
             try:
                 Thread(target=self._run, args=(running, edited, turn), name=running.id, daemon=True).start()
@@ -153,6 +156,12 @@ class Answers:
         if (turn := conversation.pending) and (running := self._running.get(turn.answer.id)):
             self._finish(running, "stopped")
             running.settled.wait(SETTLED_WITHIN)  # Somebody else may have ended it, and be about to save it.
+
+    def stop_all(self, owner: str) -> None:
+        """End all pending answers of a visitor."""
+        for running in [one for one in list(self._running.values()) if one.owner == owner]:
+            self._finish(running, "stopped")
+            running.settled.wait(SETTLED_WITHIN)
 
     def clear(self, conversation: Conversation) -> Conversation:
         """Remove all turns of a conversation; a running answer is stopped first.

@@ -61,9 +61,9 @@ def listed(files: Files, conversation_id: str, import_id: str) -> list[Choice]:
         with _path(files, conversation_id, import_id).open("rb") as file:
             choices = msgspec.json.decode(file.readline(), type=list[Choice])
     except (FileNotFoundError, ValueError):  # gone, or damaged
-        raise _gone() from None
+        raise gone() from None
     if not choices:
-        raise _gone()
+        raise gone()
     return choices
 
 
@@ -77,7 +77,7 @@ def chosen(files: Files, conversation_id: str, import_id: str, number: int) -> C
             file.seek(choices[number].start, 1)
             return msgspec.json.decode(file.read(choices[number].size), type=Candidate)
     except (FileNotFoundError, ValueError):
-        raise _gone() from None
+        raise gone() from None
 
 
 def forget(files: Files, conversation_id: str) -> None:
@@ -120,7 +120,8 @@ def _name(import_id: str) -> str:
     return f"import-{import_id}.json"
 
 
-def _gone() -> Unknown:
+def gone() -> Unknown:
+    """Return why nothing can be chosen any more."""
     return Unknown(
         say("That file was imported already, another one was sent after it, or an hour has passed. Send it again.")
     )

@@ -71,7 +71,7 @@ class Conversation(Struct, omit_defaults=True):
     parameters: dict[str, Any] = {}
     single: bool = False  # what the switch for single questions stands at
     sent_from: str = ""
-    counted: str = ""  # the id of the answer whose usage is that of the history as it is; empty where it is not
+    counted: str = ""  # the id of the answer whose usage is (or will be) that of the history as it is; or empty
     created: float = field(default_factory=time)
     version: int = 1  # of the record's form; one that was written before there was another does not say
 
@@ -85,7 +85,7 @@ class Conversation(Struct, omit_defaults=True):
         changed = {name for name in (*self.parameters, *values) if self.parameters.get(name) != values.get(name)}
         if changed & {"model", "context_tokens"}:
             self.sent_from = ""
-        if changed & {"model", "system_prompt"}:
+        if changed & {"model", "system_prompt", "context_tokens"}:
             self.counted = ""
         self.parameters = values
 
@@ -94,6 +94,10 @@ class Conversation(Struct, omit_defaults=True):
         yield from self.turns
         for tail in self.set_aside.values():
             yield from tail
+
+    def runs(self) -> set[str]:
+        """Return the ids of all runs of a model that are kept, by which their files are named."""
+        return {run for turn in self.every_turn() for answer in turn.answers for run in (answer.id, *answer.continues)}
 
     def find_answer(self, answer_id: str) -> tuple[Turn, Answer]:
         """Return any answer that is kept, and its turn."""
@@ -194,14 +198,18 @@ class Conversation(Struct, omit_defaults=True):
     def clear(self) -> None:
         """Remove all turns."""
         self._refuse_while_busy()
-        self.turns.clear()
-        self.set_aside.clear()
+        self.turns, self.set_aside = [], {}
         self.replaces = ""
         self.sent_from = self.counted = ""
 
-    def retry(self, turn_id: str) -> Turn:
-        """Ask a turn's question again; an answer that has content, or cost something, is kept beside the new one."""
+    def retry(self, turn_id: str, answer_id: str = "") -> Turn:
+        """Ask a turn's question again; an answer that has content, or cost something, is kept beside the new one.
+
+        Where the answer that a form names is not shown any more, nothing changes: the form came twice, perhaps.
+        """
         turn = self.turn(turn_id)
+        if not turn.shows(answer_id):
+            return turn
         self._refuse_while_busy()
         if not (turn.answer.has_content or turn.answer.usage):
             del turn.answers[turn.shown]  # Nothing came, and nothing was paid for.
@@ -214,30 +222,22 @@ class Conversation(Struct, omit_defaults=True):
         echo = bool(self.parameters.get("echo")) and self.mode == "completion"
         return Answer(choices=[""] * n if n > 1 and self.mode != "image" else [], echo=echo)
 
-    def resume(self, turn_id: str) -> Turn:
-        """Let the model go on with an answer that it did not finish."""
+    def resume(self, turn_id: str, answer_id: str = "") -> Turn:
+        """Let the model go on with an answer that it did not finish; as with `retry`, with the one that is named."""
         turn = self.turn(turn_id)
+        if not turn.shows(answer_id):
+            return turn
         self._refuse_while_busy()
         if not turn.answer.can_continue:
             raise Refused(say("There is nothing to continue in that answer."))
-        before = turn.answer
-        usages = [*before.usage_before, *([before.usage] if before.usage else [])]
-        turn.answer = Answer(
-            text=before.text,
-            reasoning=before.reasoning,
-            choices=before.choices,
-            kept=before.kept,
-            echo=before.echo,
-            finish_reasons=before.finish_reasons,
-            usage_before=usages,
-            usage_estimated=before.usage_estimated,
-            continues=[*before.continues, before.id],
-        )
+        turn.answer = turn.answer.resumed()
         return turn
 
-    def keep(self, turn_id: str, index: int) -> Turn:
-        """Let another choice of an answer be the one that counts."""
+    def keep(self, turn_id: str, index: int, answer_id: str = "") -> Turn:
+        """Let another choice of an answer be the one that counts; as with `retry`, of the one that is named."""
         turn = self.turn(turn_id)
+        if not turn.shows(answer_id):
+            return turn
         answer = turn.answer
         if answer.status == "pending":
             raise Busy

@@ -35,21 +35,35 @@ class Store:
     def __init__(self, records: RecordFiles):
         self.records = records
         self._locks = Locks()
+        self._forgotten: set[str] = (
+            set()
+        )  # visitors who deleted all; what they sent just before may still be on its way
+        self._reading = Locks()  # so that of many who find a record damaged one sets it aside
 
     def load(self, conversation_id: str, owner: str) -> Conversation:
         """Return a conversation as it is now; one of the owner's own that has no record yet is empty.
 
         Raises Unknown, for somebody else's as for none at all, and Unreadable.
         """
-        try:
-            record = self._read(conversation_id)
-        except Damaged as damaged:
-            self._begin_in_place(conversation_id, owner, damaged.name)
-            raise Unreadable from None
+        if self.has_forgotten(owner):
+            raise Unknown(GONE)
+        with self._reading.held(conversation_id):
+            try:
+                record = self._read(conversation_id)
+            except Damaged as damaged:
+                self._begin_in_place(conversation_id, owner, damaged.name)
+                raise Unreadable from None
         conversation = record or _empty(conversation_id, owner)
         if conversation is None or conversation.owner != owner:
             raise Unknown(GONE)
         return conversation
+
+    def forget(self, owner: str) -> None:
+        """Know nothing of a visitor any more, whatever is still being done for them."""
+        self._forgotten.add(owner)
+
+    def has_forgotten(self, owner: str) -> bool:
+        return owner in self._forgotten
 
     def _begin_in_place(self, conversation_id: str, owner: str, aside: str) -> None:
         if conversation := _empty(conversation_id, owner):

@@ -47,8 +47,8 @@ class Ended:
         answer = turn.answer
         answer.status, answer.failure, answer.pictures = self._status, self._failure, self._pictures
         self._fill(answer)
-        if turn is conversation.turns[-1] and not turn.single:
-            conversation.sent_from, conversation.counted = self.running.call.sent_from, self.running.id
+        if conversation.counted == self.running.id and turn is conversation.turns[-1] and not turn.single:
+            conversation.sent_from = self.running.call.sent_from
         return answer
 
     def _fill(self, answer: Answer) -> None:

@@ -61,13 +61,21 @@ class RecordFiles(BaseCache):
     def read(self, key: str) -> Any:
         """Return a record's value; None where there is none. Raises Damaged, and OSError."""
         try:
+            return self._value(key)
+        except ValueError:
+            pass
+        with self._locks.held(self._path(key).name):  # Somebody else may have set it aside by now, and begun anew.
+            try:
+                return self._value(key)
+            except ValueError as error:
+                raise Damaged(self.set_aside(key, error)) from None
+
+    def _value(self, key: str) -> Any:
+        try:
             expiry, _, value = self._path(key).read_bytes().partition(b"\n")
         except FileNotFoundError:
             return None
-        try:
-            return msgspec.json.decode(value) if int(expiry) > time() else None
-        except ValueError as error:
-            raise Damaged(self.set_aside(key, error)) from None
+        return msgspec.json.decode(value) if int(expiry) > time() else None
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         """Write a record that lives `timeout` seconds, or for the folder's lifetime."""

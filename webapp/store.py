@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from hmac import compare_digest
 from pathlib import Path
+from threading import Lock
 from time import time
 from typing import Any
 
@@ -114,7 +115,9 @@ def current() -> Store:
 
 def visitor() -> str:
     """Return the visitor's id, or one that owns nothing where the browser brought no session."""
-    g.visitor = owner = str(session.get("visitor", ""))  # For the log.
+    owner = str(session.get("visitor", ""))
+    # Who deleted all in another tab begins anew, even where a request of that moment wrote the session again.
+    g.visitor = owner = "" if current().has_forgotten(owner) else owner  # For the log.
     return owner
 
 
@@ -233,12 +236,20 @@ def _note_use() -> None:
 
 
 _held: dict[Path, int] = {}
+_holding = Lock()
 
 
 def hold(folder: Path) -> None:
     """Keep the data folder for this process and those it forks, until they end. Raises FolderTaken."""
     if folder in _held:
         return
+    with _holding:  # Two first requests at once would each take the other for another process.
+        if folder not in _held:
+            _held[folder] = _locked(folder)
+
+
+def _locked(folder: Path) -> int:
+    """Return the descriptor of a folder's lock, which lives as long as that. Raises FolderTaken."""
     make_folder(folder)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -251,7 +262,7 @@ def hold(folder: Path) -> None:
                 folder=folder,
             )
         ) from None
-    _held[folder] = descriptor
     # A folder that was named by mistake, /tmp say, stays everybody's; what Parley makes in it does not.
     if {path.name for path in each(folder)} <= OWN:
         keep_private(folder)
+    return descriptor

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
@@ -14,8 +15,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from . import store
 from .candidate import KINDS, BadImport, Candidate, TooLarge, add, counted
 from .chat import Reply, answers, backend, files, opened, page_url, path_of, wants_fragment
-from .choices import Choice, chosen, forget, forget_old, keep, listed
-from .conversation import ID, Conversation, Refused, new_id
+from .choices import Choice, chosen, forget, forget_old, gone, keep, listed
+from .conversation import ID, Conversation, Refused, Unknown, new_id
 from .exchange import load
 from .export import Sending, filename, to_json, to_markdown
 from .forms import MOST_PARTS_WITH_FILE
@@ -71,8 +72,9 @@ def take(conversation_id: str) -> Reply:
     conversation = opened(conversation_id)
 
     def imported() -> Reply:
-        found = read(_upload(), _limit())
-        import_id = _import_id(request.form.get("import", ""))
+        content = _upload()
+        found = read(content, _limit())
+        import_id = _import_id(request.form.get("import", ""), content)
         if len(found.candidates) == 1:
             return _add(conversation, found.candidates[0], import_id, found.skipped)
         offered = keep(files(), conversation.id, import_id, found.candidates)
@@ -101,8 +103,13 @@ def choose(conversation_id: str, import_id: str) -> Reply:
     conversation = opened(conversation_id)
 
     def imported() -> Reply:
-        candidate = chosen(files(), conversation.id, import_id, request.form.get("choice", -1, int))
-        return _add(conversation, candidate, import_id, Counter())
+        number = request.form.get("choice", -1, int)
+        first_id = f"{import_id}-{number}"
+        try:
+            candidate = chosen(files(), conversation.id, import_id, number)
+        except Unknown:
+            return _added_already(opened(conversation_id), first_id)
+        return _add(conversation, candidate, first_id, Counter())
 
     return _answered(conversation, imported)
 
@@ -117,12 +124,12 @@ def _answered(conversation: Conversation, change: Callable[[], Reply]) -> Reply:
         return _page(conversation, notice=str(refusal)), refusal.status, refusal.headers
 
 
-def _add(conversation: Conversation, candidate: Candidate, import_id: str, skipped: Counter[str]) -> Reply:
+def _add(conversation: Conversation, candidate: Candidate, first_id: str, skipped: Counter[str]) -> Reply:
     _check_parameters(candidate)
     room = answers().room
     room.check_size(store.own_ids().values(), len(msgspec.json.encode(candidate)))
     with store.editing(conversation.id) as edited:
-        skipped = skipped + add(edited, candidate, import_id)
+        skipped = skipped + add(edited, candidate, first_id)
         room.check_turns(edited)
     forget(files(), conversation.id)
     added = len(candidate.turns)
@@ -130,6 +137,15 @@ def _add(conversation: Conversation, candidate: Candidate, import_id: str, skipp
         return render_template("_imported.html", **_panel(answers().live(edited), added=added, skipped=skipped))
     address = url_for("transfer.panel", conversation_id=conversation.id, added=added, **_in_address(skipped))
     return redirect(address, code=303)
+
+
+def _added_already(conversation: Conversation, first_id: str) -> Reply:
+    """Show a conversation that has a choice: its form came twice. Raises Unknown for one that was not made."""
+    if not any(turn.id == first_id for turn in conversation.every_turn()):
+        raise gone()
+    if wants_fragment():
+        return render_template("_imported.html", **_panel(conversation))
+    return redirect(page_url(conversation), code=303)
 
 
 def _check_parameters(candidate: Candidate) -> None:
@@ -237,5 +253,6 @@ def _drain() -> None:
         left -= len(piece)
 
 
-def _import_id(given: str) -> str:
-    return given if ID.fullmatch(given) else new_id()
+def _import_id(given: str, content: bytes) -> str:
+    """Return the id of an import. The same form is the same import only with the same file: one can go back to it."""
+    return sha256(b"%s:%s" % (given.encode(), content)).hexdigest()[:32] if ID.fullmatch(given) else new_id()

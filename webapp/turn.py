@@ -72,6 +72,20 @@ class Answer(Struct, omit_defaults=True):
         unfinished = self.status in ("stopped", "interrupted", "failed") or self.finish_reason == "length"
         return self.status != "pending" and bool(self.text) and unfinished
 
+    def resumed(self) -> "Answer":
+        """Return the answer that goes on with this one: what it has so far, under an id of its own."""
+        return Answer(
+            text=self.text,
+            reasoning=self.reasoning,
+            choices=self.choices,
+            kept=self.kept,
+            echo=self.echo,
+            finish_reasons=self.finish_reasons,
+            usage_before=[*self.usage_before, *([self.usage] if self.usage else [])],
+            usage_estimated=self.usage_estimated,
+            continues=[*self.continues, self.id],
+        )
+
 
 class Turn(Struct, omit_defaults=True):
     """A question and its answers; one of them is shown and counts, the others are kept.
@@ -99,6 +113,10 @@ class Turn(Struct, omit_defaults=True):
     @answer.setter
     def answer(self, answer: Answer) -> None:
         self.answers[self.shown] = answer
+
+    def shows(self, answer_id: str) -> bool:
+        """Tell whether the answer with that id is the one that is shown; an empty id stands for whichever is."""
+        return answer_id in ("", self.answer.id)
 
     @property
     def number(self) -> int:

@@ -13,12 +13,12 @@ blueprint = Blueprint("turns", __name__, url_prefix="/conversations/<conversatio
 
 @blueprint.post("/retry")
 def retry(conversation_id: str, turn_id: str) -> Reply:
-    return begin(conversation_id, lambda edited: edited.retry(turn_id))
+    return begin(conversation_id, lambda edited: edited.retry(turn_id, _shown()))
 
 
 @blueprint.post("/continue")
 def resume(conversation_id: str, turn_id: str) -> Reply:
-    return begin(conversation_id, lambda edited: edited.resume(turn_id))
+    return begin(conversation_id, lambda edited: edited.resume(turn_id, _shown()))
 
 
 @blueprint.get("/edit")
@@ -64,7 +64,7 @@ def show_answer(conversation_id: str, turn_id: str) -> Reply:
 
 @blueprint.post("/keep/<int:index>")
 def keep(conversation_id: str, turn_id: str, index: int) -> Reply:
-    return _edit(conversation_id, lambda edited: edited.keep(turn_id, index))
+    return _edit(conversation_id, lambda edited: edited.keep(turn_id, index, _shown()))
 
 
 @blueprint.post("/leave-out")
@@ -102,6 +102,11 @@ def _edit_refused(conversation_id: str, turn_id: str, refusal: Refused) -> Reply
 def _form(conversation: Conversation, turn: Turn, typed: str, notice: str = "") -> str:
     back = turn_url(conversation, turn)
     return render_template("edit.html", conversation=conversation, turn=turn, typed=typed, notice=notice, back=back)
+
+
+def _shown() -> str:
+    """Return the id of the answer that was shown where a form was; empty where the form does not say."""
+    return request.form.get("answer_id", "")
 
 
 def _number(field: str) -> int:

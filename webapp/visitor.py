@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from . import store
 from .chat import PAGES, answers, files
-from .conversation import Mode, Refused
+from .conversation import Mode
 from .meter import meter
 
 blueprint = Blueprint("visitor", __name__)
@@ -44,13 +44,15 @@ def deleted() -> str:
 def delete() -> Response:
     """Delete all that is kept of the visitor, now, and say what it was."""
     before = kept()
-    for conversation_id in store.own_ids().values():
-        try:
-            answers().stop(store.loaded(conversation_id))
-        except Refused:
-            pass  # What cannot be read is deleted as well.
+    owner, ids = store.visitor(), list(store.own_ids().values())
+    # First of all: what is asked or settled in this moment finds nobody whose it is.
+    answers().store.forget(owner)
+    for conversation_id in ids:
         answers().store.delete(conversation_id, files().remove)
-    meter().budget.forget(store.visitor())
+    answers().stop_all(owner)
+    for conversation_id in ids:
+        files().remove(conversation_id)
+    meter().budget.forget(owner)
     store.forget()
     counts = {name: getattr(before, name) for name in Kept.__struct_fields__}
     response = redirect(url_for("visitor.deleted", **counts), code=303)
