@@ -6,122 +6,29 @@
 JS = "javascript:ran()"
 EVIL = "https://evil.example"
 
+
+def _words(text):
+    return text.split()
+
+
 # What runs, loads, leads away, sends, styles, or changes how the parser reads what follows.
-ELEMENTS = [
-    "script",
-    "img",
-    "image",
-    "svg",
-    "iframe",
-    "frame",
-    "frameset",
-    "object",
-    "embed",
-    "applet",
-    "link",
-    "meta",
-    "base",
-    "style",
-    "form",
-    "input",
-    "button",
-    "video",
-    "audio",
-    "source",
-    "track",
-    "picture",
-    "math",
-    "template",
-    "noscript",
-    "noembed",
-    "noframes",
-    "select",
-    "option",
-    "textarea",
-    "details",
-    "dialog",
-    "marquee",
-    "body",
-    "html",
-    "head",
-    "title",
-    "a",
-    "area",
-    "map",
-    "table",
-    "td",
-    "colgroup",
-    "xmp",
-    "plaintext",
-    "listing",
-    "isindex",
-    "portal",
-    "fencedframe",
-    "slot",
-    "layer",
-    "bgsound",
-    "keygen",
-    "animate",
-    "animateTransform",
-    "set",
-    "use",
-    "foreignObject",
-    "desc",
-    "feImage",
-    "annotation-xml",
-    "mglyph",
-    "malignmark",
-    "mtext",
-    "maction",
-    "hx-partial",
-    "x-own",
-]
-EVENTS = (
-    "onload onerror onclick onfocus onmouseover ontoggle onbegin onanimationend onpointerrawupdate onscrollsnapchange"
-)
-HTMX = [
-    "hx-get",
-    "hx-post",
-    "hx-on",
-    "hx-on:load",
-    "hx-on::after-process",
-    "hx-swap-oob",
-    "hx-sse:connect",
-    "hx-trigger",
-    "hx-boost",
-    "hx-config",
-    "hx-target",
-    "hx-select-oob",
-    "hx-action",
-    "hx-preload",
-    "hx-include",
-    "hx-vals",
-    "hx-headers",
-    "hx-live",
-    "data-hx-get",
-    "data-hx-on:load",
-    "sse-connect",
-    "ws-connect",
-    "_",
-    "data-script",
-    "hx-disinherit",
-]
+ELEMENTS = _words("""
+    script img image svg iframe frame frameset object embed applet link meta base style form input button video audio
+    source track picture math template noscript noembed noframes select option textarea details dialog marquee body html
+    head title a area map table td colgroup xmp plaintext listing isindex portal fencedframe slot layer bgsound keygen
+    animate animateTransform set use foreignObject desc feImage annotation-xml mglyph malignmark mtext maction
+    hx-partial x-own
+""")
+EVENTS = "onload onerror onclick onfocus onmouseover ontoggle onbegin onanimationend onscrollsnapchange"
+HTMX = _words("""
+    hx-get hx-post hx-on hx-on:load hx-on::after-process hx-swap-oob hx-sse:connect hx-trigger hx-boost hx-config
+    hx-target hx-select-oob hx-action hx-preload hx-include hx-vals hx-headers hx-live data-hx-get data-hx-on:load
+    sse-connect ws-connect _ data-script hx-disinherit
+""")
 # Names of what the page's own script, or a document, would look up.
-NAMES = [
-    "panel",
-    "question",
-    "composer",
-    "send",
-    "notice",
-    "conversation",
-    "to-end",
-    "words",
-    "forms",
-    "cookie",
-    "body",
-    "documentElement",
-    "htmx",
-]
+NAMES = _words("""
+    panel question composer send notice conversation to-end words forms cookie body documentElement htmx
+""")
 
 RAW = [f"<{element} on{'error' if element != 'svg' else 'load'}=ran() src={EVIL}/x>" for element in ELEMENTS]
 RAW += [f"<b {attribute}='{EVIL}/x'>" for attribute in HTMX]

@@ -75,7 +75,7 @@ ALLOWED = {
     "request": {"conversation", "llm_errors", "parameters"},
     "window": {"conversation"},
     "kinds": set(),
-    "catalog": {"kinds", "llm_errors", "logs"},
+    "catalog": {"kinds", "links", "llm_errors", "logs"},
     "backend": {
         "call",
         "catalog",
