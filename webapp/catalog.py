@@ -11,6 +11,7 @@ from time import time
 from typing import Any, NamedTuple, TypeGuard
 
 from .kinds import Kind, context_tokens, kinds_of
+from .links import TURNS_TEXT
 from .llm_errors import LLMError
 from .logs import described
 
@@ -138,8 +139,10 @@ def models_of(objects: list[dict[str, Any]]) -> tuple[Model, ...]:
 
 
 def is_name(name: object) -> TypeGuard[str]:
-    """Tell whether something can be a model's name: a text of one line that can be shown."""
-    return isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip()
+    """Tell whether something can be a model's name: a text of one line that can be shown, all of it."""
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+        return False
+    return name.isprintable() and name == name.strip() and not TURNS_TEXT.search(name)
 
 
 def _model(raw: dict[str, Any], name: str) -> Model:

@@ -1,6 +1,5 @@
 """Parley's own export, read back: with new ids, and mended where somebody changed it."""
 
-import re
 from collections import Counter
 from itertools import chain
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from . import links
 from .candidate import LATEST, NO_TEXT, BadImport, Candidate, cleaned, mapping, moment, one_line, sequence
 from .conversation import Answer, Mode, Picture, Turn, new_id
 from .export import FORMAT
@@ -106,9 +106,9 @@ def _mend(turn: Turn, skipped: Counter[str]) -> None:
         # The files of pictures did not come along, and only addresses of the web are led to.
         pictures = len(answer.pictures)
         answer.pictures = [
-            Picture(url=one.url, revised_prompt=one.revised_prompt)
+            Picture(url=links.web(one.url), revised_prompt=one.revised_prompt)
             for one in answer.pictures
-            if re.match("https?://", one.url)
+            if links.web(one.url)
         ]
         skipped["picture"] += pictures - len(answer.pictures)
         if answer.failure:

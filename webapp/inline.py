@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from html import escape
+from html import escape, unescape
 from typing import Any, NamedTuple
 
 import comrak
 
 from . import han, links
 from .mathml import formula
-from .source import TOKEN, Source, notes
+from .source import TOKEN, Aside, Source, notes
 
 Piece = str | comrak.AstNode
 Gettext = Callable[[str], str]
@@ -52,18 +52,17 @@ class Inline:
             return [*self._words(text)]
         pieces: list[Piece] = []
         for i, part in enumerate(TOKEN.split(text)):
-            pieces.extend([self._aside(int(part))] if i % 2 else self._words(part))
+            pieces.extend([self._aside(self.source.taken(part))] if i % 2 else self._words(part))
         return pieces
 
     def _words(self, text: str) -> Iterable[str]:
         if self.linked:
-            return [escape(links.TURNS_TEXT.sub("", text))]
+            return [escape(text)]
         if "://" in text or "@" in text or "www." in text.lower():
             return links.linked(text)
         return [escape(text)]
 
-    def _aside(self, number: int) -> str:
-        aside = self.source.aside[number]
+    def _aside(self, aside: Aside) -> str:
         if not aside.label:
             return formula(aside.source, aside.latex, aside.display)
         if self.linked:
@@ -127,10 +126,13 @@ class Inline:
         return [links.opening(url, "image"), *pieces, LINK_END]
 
     def whereto(self, written: list[str]) -> str:
-        """Return what shows where the link goes that has just ended."""
+        """Return what shows where the link goes that has just ended; take from its text what nobody sees."""
         url, self.linked = self.linked, ""
         begin = next(i for i in range(len(written) - 1, -1, -1) if written[i].startswith("<a "))
-        return links.whereto(url, re.sub("<[^>]*>", "", "".join(written[begin:])))
+        written[begin:] = [links.TURNS_TEXT.sub("", piece) for piece in written[begin:]]
+        html = "".join(written[begin:])
+        # A formula can hide what it says.
+        return links.whereto(url, "" if "<math" in html else unescape(re.sub("<[^>]*>", "", html)))
 
     def new_id(self, wanted: str) -> str:
         """Return an id that nothing else on the page has."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from html import escape
+from unicodedata import bidirectional
 from urllib.parse import urlsplit
 
 import idna
@@ -10,16 +11,23 @@ import idna
 # Chinese, Japanese, Korean and their punctuation follow an address without a space, and are no part of it.
 WIDE = "\u1100-\u11ff\u2018-\u201f\u2026\u2e80-\ua4cf\uac00-\ud7ff"
 WIDE += "\uf900-\ufaff\ufe10-\ufe6f\uff00-\uffef\U0001f000-\U0003ffff"
-UNSEEN = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufdd0-\ufdef\ufeff"
+# What turns text about, or is not seen at all: what Unicode calls ignorable, and blanks that are no space. Not the two
+# signs that choose how an emoji looks.
+UNSEEN = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800"
+UNSEEN += "\u3164\ufdd0-\ufdef\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+UNSEEN += "\U000e0000-\U000e0fff"
 ADDRESS = re.compile(
     rf"(?<![A-Za-z0-9])(?:https?://(?=[A-Za-z0-9\[])|www\.(?=[A-Za-z0-9-]+\.))[^\s<>\"`{WIDE}{UNSEEN}]+"
     r"|(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![\w@-])",
     re.IGNORECASE,
 )
 TURNS_TEXT = re.compile(f"[{UNSEEN}]")
+# What stands behind a host that an address begins with.
+BEHIND_HOST = re.compile(r"(?::\d{1,5})?(?:[/?#]|\Z)")
 # A browser takes a backslash for a slash: the host would be another than the one that is shown.
 REFUSED = re.compile(r"[\0-\x20\x7f\\]")
 ENTITY_END = re.compile(r"&[A-Za-z0-9]+;$")
+LONGEST = 80  # characters of a remark
 ATTRIBUTES = 'target="_blank" rel="noopener noreferrer nofollow"'
 
 
@@ -32,9 +40,16 @@ def safe(url: str) -> str | None:
         parts = urlsplit(url)
         if parts.scheme == "mailto":
             return url if parts.path else None
-        return url if parts.scheme in ("http", "https") and parts.hostname else None
+        # A browser decodes a host's percent signs: it would be another than the one that is shown.
+        return url if parts.scheme in ("http", "https") and parts.hostname and "%" not in parts.hostname else None
     except ValueError:
         return None
+
+
+def web(url: str) -> str:
+    """Return an address of the web that is what it looks like, or nothing."""
+    url = safe(url) or ""
+    return url if url[:4].lower() == "http" and "@" not in urlsplit(url).netloc else ""
 
 
 def opening(url: str, kind: str = "") -> str:
@@ -56,16 +71,26 @@ def whereto(url: str, text: str) -> str:
             except UnicodeError:
                 shown = shown.encode("unicode_escape").decode()
     told = re.sub(r"^(https?://|mailto:)?(www\.)?", "", TURNS_TEXT.sub("", text).strip().lower())
-    begins = told.startswith(target.removeprefix("www.")) and told[len(target.removeprefix("www.")) :][:1] in (
-        "",
-        *"/:?#",
-    )
-    return "" if begins and "@" not in parts.netloc and shown == target else aside(shown)
+    target = target.removeprefix("www.")
+    begins = told.startswith(target) and BEHIND_HOST.match(told, len(target))
+    # Signs that are read from the right put the end of an address before its host.
+    if begins and "@" not in parts.netloc and shown.removeprefix("www.") == target and not _from_the_right(told):
+        return ""
+    return _host(shown)
+
+
+def _from_the_right(text: str) -> bool:
+    return not text.isascii() and any(bidirectional(sign) in ("R", "AL", "AN") for sign in text)
+
+
+def _host(host: str) -> str:
+    """Return a remark with a host, or with a mail address: whose it is stands at its end."""
+    return aside(host if len(host) <= LONGEST else f"…{host[1 - LONGEST :]}")
 
 
 def aside(text: str) -> str:
     """Return a quiet remark behind a link."""
-    return f' <bdi class="link-host">({escape(text if len(text) <= 80 else text[:79] + "…")})</bdi>'
+    return f' <bdi class="link-host">({escape(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")})</bdi>'
 
 
 def linked(text: str) -> Iterator[str]:
@@ -77,8 +102,9 @@ def linked(text: str) -> Iterator[str]:
         if url is None:
             continue
         yield escape(text[done : match.start()])
-        yield f"{opening(url)}{escape(address)}</a>{whereto(url, address)}"
         done = match.start() + len(address)
+        # Behind a sign that nobody sees, an address seems to go on.
+        yield f"{opening(url)}{escape(address)}</a>{whereto(url, '' if TURNS_TEXT.match(text, done) else address)}"
     yield escape(text[done:])
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from . import links
 from .conversation import Picture
 
 # What a file begins with, and the ending that it gets. Everything else is not shown: SVG, for one, can hold scripts.
-WEB = re.compile("https?://", re.IGNORECASE)
 KINDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"))
 
 
@@ -26,7 +26,7 @@ def pictures_of(reply: dict[str, Any], answer_id: str, write: Callable[[str, byt
         if not isinstance(one, dict):
             continue
         url = _text(one, "url")
-        picture = Picture(url=url if WEB.match(url) else "", revised_prompt=_text(one, "revised_prompt"))
+        picture = Picture(url=links.web(url), revised_prompt=_text(one, "revised_prompt"))
         if url.startswith("data:"):
             one["url"] = f"{url[:60]}… ({len(url):,} characters)"
         if encoded := _text(one, "b64_json") or (url if url.startswith("data:") else ""):

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from .fences import CONTAINERS, outside
 
-# What follows the first is the number of what was set aside.
-TOKEN = re.compile("\ufdd0(\\d+)\ufdd1")
+# What follows the first is the number of what was set aside. A character reference can write one of no such number.
+TOKEN = re.compile("\ufdd0([0-9]{1,6})\ufdd1")
 UNFIT = re.compile("[\0\ud800-\udfff\ufdd0-\ufdef]")
 # Signs that nest, and what stands for them where they would nest deeper than the parser's stack is.
 DEEP = "*_~[>-+.)"
 STAND_INS = str.maketrans(DEEP, "".join(chr(0xFDD3 + i) for i in range(len(DEEP))))
 BACK = {stand_in: sign for sign, stand_in in STAND_INS.items()}
-STOOD_IN = re.compile("[\ufdd3-\ufdef]")
+STOOD_IN = re.compile("[\ufdd0-\ufdef]")
 MOST_SIGNS = 1000
 MOST_QUOTES = 100
 MOST_CELLS = 20_000
@@ -99,8 +99,12 @@ class Source:
     def restored(self, text: str) -> str:
         """Return a piece of the parser's text as it was written."""
         if self.aside and "\ufdd0" in text:
-            text = TOKEN.sub(lambda match: self.aside[int(match[1])].source, text)
+            text = TOKEN.sub(lambda match: self.taken(match[1]).source, text)
         return upright(text)
+
+    def taken(self, number: str) -> Aside:
+        """Return what was set aside under a number; where nothing was, the sign for what cannot be shown."""
+        return self.aside[int(number)] if int(number) < len(self.aside) else Aside("\ufffd")
 
     def _set_aside(self, text: str) -> str:
         pieces: list[str] = []
