@@ -624,6 +624,6 @@ def test_two_tabs_on_one_conversation_lose_and_double_nothing(live, chat, app, o
             hands[0].round = model.round
             assert hands[0].ask()[0] == 303
             wait_until(lambda: load().pending is None)
-            sent = [message["content"] for message in openai.bodies[-1]["messages"][1:-1]]
+            sent = [message["content"].strip() for message in openai.bodies[-1]["messages"][1:-1]]
             assert sent == shown_exchanges(page), "What is shown is not what is sent."
     assert oracle.asked and oracle.imported and oracle.stopped > 0

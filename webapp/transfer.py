@@ -72,9 +72,9 @@ def take(conversation_id: str) -> Reply:
     conversation = opened(conversation_id)
 
     def imported() -> Reply:
-        content = _upload()
-        found = read(content, _limit())
-        import_id = _import_id(request.form.get("import", ""), content)
+        content = [_upload()]  # Not under a name of its own: who reads it lets go of it on the way.
+        import_id = _import_id(request.form.get("import", ""), content[0])
+        found = read(content.pop(), _limit())
         if len(found.candidates) == 1:
             return _add(conversation, found.candidates[0], import_id, found.skipped)
         offered = keep(files(), conversation.id, import_id, found.candidates)
