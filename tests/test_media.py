@@ -18,7 +18,7 @@ def test_a_file_is_served_to_its_owner_as_nothing_that_could_run(chat, files):
     assert (response.status_code, response.data) == (200, b"0123456789")
     assert response.headers["Content-Type"] == "audio/mpeg"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    assert response.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert response.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'; sandbox"
     assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
     assert response.headers["Content-Disposition"] == "inline; filename=a.mp3"
     assert "Set-Cookie" not in response.headers
@@ -77,7 +77,7 @@ def test_a_part_is_served_for_seeking(chat, files):
     response = get(chat, headers={"Range": "bytes=2-4"})
     assert (response.status_code, response.data) == (206, b"234")
     assert response.headers["Content-Range"] == "bytes 2-4/10"
-    assert response.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert response.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'; sandbox"
     assert get(chat, headers={"Range": "bytes=-3"}).data == b"789"
     assert get(chat, headers={"Range": "bytes=20-30"}).status_code == 416
     assert get(chat).headers["Accept-Ranges"] == "bytes"

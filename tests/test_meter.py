@@ -205,7 +205,10 @@ def test_an_estimate_whose_place_is_gone_tells_no_other_tab(live, visit):
     }""")
     page.locator("#question").fill("How many tokens is this?")
     wait_until(lambda: page.evaluate("true") and held)
-    page.evaluate("document.getElementById('estimate').outerHTML = '<p id=estimate>new</p>'")
+    page.evaluate("""() => {
+        const other = Object.assign(document.createElement("p"), { id: "estimate", textContent: "new" });
+        document.getElementById("estimate").replaceWith(other);
+    }""")
     held[0].fulfill(body="about 1 token")
     wait_until(lambda: page.evaluate("window.answered"))
     assert page.locator("#estimate").inner_text() == "new"
