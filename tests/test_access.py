@@ -350,19 +350,24 @@ def test_signing_in_with_the_keyboard_alone(visit, live, looks, script):
     visit.problems.clear()  # The console tells of every 401.
 
 
+def sign_in_on(page):
+    """Sign in as a person does, and wait for the page with its scripts."""
+    page.locator("#code").fill(CODE)
+    with page.expect_event("load"):
+        page.keyboard.press("Enter")
+
+
 @pytest.mark.browser
 def test_who_is_signed_out_meanwhile_keeps_what_they_typed(visit, live):
     page = visit(live)
-    page.locator("#code").fill(CODE)
-    page.keyboard.press("Enter")
+    sign_in_on(page)
     page.locator("#question").fill("Long thoughts")
     page.request.post(f"{live}/sign-out")
     page.locator("#send").click()
     expect(page.locator("#notice")).to_contain_text("not signed in")
     expect(page.locator("#question")).to_have_value("Long thoughts")
     page.locator("#notice a").click()
-    page.locator("#code").fill(CODE)
-    page.keyboard.press("Enter")
+    sign_in_on(page)
     expect(page.locator("#question")).to_have_value("Long thoughts")
     visit.problems.clear()
 
@@ -370,8 +375,7 @@ def test_who_is_signed_out_meanwhile_keeps_what_they_typed(visit, live):
 @pytest.mark.browser
 def test_an_answer_that_is_followed_by_somebody_signed_out_says_so_and_is_there_afterwards(visit, live, openai):
     page = visit(live)
-    page.locator("#code").fill(CODE)
-    page.keyboard.press("Enter")
+    sign_in_on(page)
     openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
     page.locator("#question").fill("One?")
     page.keyboard.press("Enter")
@@ -381,8 +385,7 @@ def test_an_answer_that_is_followed_by_somebody_signed_out_says_so_and_is_there_
     expect(page.locator("#notice")).to_contain_text("not signed in")
     expect(page.locator(".answer .text")).to_contain_text("Half")
     page.locator("#notice a").click()
-    page.locator("#code").fill(CODE)
-    page.keyboard.press("Enter")
+    sign_in_on(page)
     expect(page.locator(".answer .text")).to_contain_text("Half")
     visit.problems.clear()
 
@@ -390,8 +393,7 @@ def test_an_answer_that_is_followed_by_somebody_signed_out_says_so_and_is_there_
 @pytest.mark.browser
 def test_a_stream_that_is_not_let_in_any_more_says_so_once_and_stops_asking(visit, live, app, openai):
     page = visit(live)
-    page.locator("#code").fill(CODE)
-    page.keyboard.press("Enter")
+    sign_in_on(page)
     openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
 
     def close(route):
