@@ -56,6 +56,11 @@ def box(page):
 
 def record(page):
     page.locator("#microphone").click()
+    recording(page)
+
+
+def recording(page):
+    """Wait until there is something to hear: a recording that ends at once is empty."""
     state(page, "recording")
     expect(page.locator(".dictation-time")).to_have_text("0:01")
 
@@ -95,7 +100,7 @@ def test_the_keyboard_is_enough_and_what_is_typed_meanwhile_stays(page, openai):
     page.locator("#question").press("Tab")
     assert page.evaluate("document.activeElement.id") == "microphone"
     page.keyboard.press("Enter")
-    state(page, "recording")
+    recording(page)
     page.locator("#question").fill("请说：")
     page.locator("#microphone").focus()
     page.keyboard.press("Enter")
