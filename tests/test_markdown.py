@@ -715,3 +715,11 @@ def test_what_nests_without_end_overflows_nothing(text):
 def test_what_would_nest_too_deep_is_text(text):
     assert "".join(shown(text).split()).replace(">", "") == "".join(text.split()).replace(">", "")
     assert not re.search("[\ufdd0-\ufdef]", html(text))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("many", ["- ```a\n", "> ```\n", "- ~~~\n  x\n  ~~~\n"])
+def test_many_blocks_of_code_in_one_list_take_no_longer_than_elsewhere(many):
+    found = render(many * 20_000, "name")
+    ids = re.findall(r'<code id="([^"]*)"', found)
+    assert len(ids) == len(set(ids))

@@ -9,7 +9,7 @@ from werkzeug.test import encode_multipart
 from webapp import create_app
 from webapp.sound import audio_ending
 from webapp.speech import joined
-from webapp.spoken import LONGEST_PART
+from webapp.spoken import LONGEST, LONGEST_PART
 
 from .conftest import Chat, wait_until
 from .openai_server import RESET, SILENCE, Reply
@@ -373,6 +373,13 @@ def test_somebody_elses_answer_is_not_read(chat, openai, app):
     assert len(openai.bodies) == 1
 
 
+def test_of_a_very_long_answer_the_beginning_is_read_and_that_is_said(chat, openai):
+    openai.enqueue(Reply.text("word " * (LONGEST // 5) + "the end"))
+    chat.answered("One?")
+    for said in (read(chat).text, chat.client.get(f"/conversations/{chat.id}/answers/{answer_id(chat)}/speech").text):
+        assert f"Only the first {LONGEST:,} characters are read." in said
+
+
 # --- Where there is no such model ---
 
 
@@ -391,6 +398,7 @@ class TestWithoutModels:
         assert send(chat).status_code == 404
         assert "TRANSCRIPTION_MODEL" in send(chat, htmx=True).text
         assert "SPEECH_MODEL" in read(chat).text
+        assert chat.client.get(f"/conversations/{chat.id}/answers/{answer_id(chat)}/speech").status_code == 404
         assert len(openai.bodies) == 1
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from webapp.spoken import LONGEST_PART, has_code, parts, words
+from webapp.spoken import LONGEST, LONGEST_PART, has_code, is_cut, parts, words
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,12 @@ def test_the_signs_of_markdown_are_not_read(text, said):
 @pytest.mark.parametrize("odd", [*"[`~| #>\n", "*x", "~~a ", "| ", "_a", "<http://", "- ", "```\n", "|-"])
 def test_no_text_takes_long(odd):
     parts(odd * 50_000)
+
+
+def test_of_a_very_long_text_the_beginning_is_read():
+    text = "word " * (LONGEST // 5)
+    assert not is_cut(text) and is_cut(text + "x")
+    assert parts(text + "and a million more " * 50_000) == parts(text)
 
 
 def test_blocks_of_code_are_noticed():

@@ -114,9 +114,7 @@ class Audio:
         Parts are counted from 1. `still_there` raises Refused where nobody wants it any more: what was cleared
         meanwhile leaves no file.
         """
-        model = self.backend.speech_model()
-        if model is None:
-            raise NoAudioModel(say("No model that reads aloud is set up here: SPEECH_MODEL names one."))
+        model = self._reader()
         said = parts(text)
         if not said:
             raise Refused(say("There is nothing in that answer that could be read aloud."))
@@ -139,8 +137,14 @@ class Audio:
 
     def spoken(self, conversation_id: str, text: str) -> list[str | None]:
         """Return the file of each part of a text; None for a part that was not read yet."""
-        model = self.backend.speech_model() or ""
+        model = self._reader()
         return [self._spoken(conversation_id, self._stem(model, part)) for part in parts(text)]
+
+    def _reader(self) -> str:
+        """Return the model that reads aloud. Raises NoAudioModel."""
+        if model := self.backend.speech_model():
+            return model
+        raise NoAudioModel(say("No model that reads aloud is set up here: SPEECH_MODEL names one."))
 
     def _spend(self, of: Conversation, tokens: int) -> None:
         try:

@@ -1,6 +1,7 @@
 """What stands among words, as HTML: text and its links, emphasis, code, formulas, marks of footnotes."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from html import escape, unescape
@@ -37,6 +38,7 @@ class Inline:
         self.linked = ""
         self.start = since  # of the block that is being written
         self.ids: set[str] = set()
+        self._given: Counter[str] = Counter()
 
     @cached_property
     def first_notes(self) -> dict[str, int]:
@@ -135,13 +137,10 @@ class Inline:
         return links.whereto(url, "" if "<math" in html else unescape(re.sub("<[^>]*>", "", html)))
 
     def new_id(self, wanted: str) -> str:
-        """Return an id that nothing else on the page has."""
-        id_, count = f"{escape(self.answer.name)}-{wanted}", 1
-        while id_ in self.ids:
-            count += 1
-            id_ = f"{escape(self.answer.name)}-{wanted}-{count}"
-        self.ids.add(id_)
-        return id_
+        """Return an id that nothing else on the page has: what is wanted, or that and a number."""
+        self._given[wanted] += 1
+        again = f"-{self._given[wanted]}" if self._given[wanted] > 1 else ""
+        return f"{escape(self.answer.name)}-{wanted}{again}"
 
     def note_id(self, wanted: str) -> str:
         """Return the attribute with the id of a footnote or of its mark, for the first of its kind alone."""

@@ -14,7 +14,7 @@ from .audio import Audio, BadRecording
 from .chat import Reply, answers, opened, wants_fragment
 from .conversation import Answer, Busy, Conversation, Refused
 from .forms import MOST_PARTS_WITH_FILE
-from .spoken import has_code
+from .spoken import LONGEST, has_code, is_cut
 from .wording import say
 
 blueprint = Blueprint("speech", __name__)
@@ -100,6 +100,7 @@ def _player(template: str, conversation: Conversation, answer: Answer, part: int
         part=part,
         spoken=audio().spoken(conversation.id, answer.text),
         code_left_out=has_code(answer.text),
+        read_up_to=LONGEST if is_cut(answer.text) else 0,
     )
 
 

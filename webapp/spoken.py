@@ -1,6 +1,6 @@
 """What of an answer is read aloud: its words without the signs of Markdown, in parts that a provider takes.
 
-Code is left out: nobody follows it by ear. Tables are read row by row.
+Code is left out: nobody follows it by ear. Tables are read row by row. Of a very long text its beginning is read.
 """
 
 import re
@@ -8,6 +8,8 @@ import re
 # Bytes of UTF-8: about four minutes of English and five of Chinese. OpenAI takes 4,096 characters, and
 # with some models 2,000 tokens, which so many characters of Chinese would exceed.
 LONGEST_PART = 4000
+# Characters of an answer, two hours of English; to look for signs in them takes up to some tenths of a second.
+LONGEST = 100_000
 
 FENCE = re.compile(r"^ {0,3}(`{3,}(?!`)|~{3,}(?!~))[^\n]*\n.*?(?:^ {0,3}\1[`~]* *$|\Z)", re.MULTILINE | re.DOTALL)
 SIGNS = (  # Their lengths are bounded, so that no text, however odd, takes long.
@@ -32,12 +34,17 @@ BORDERS = tuple(
 
 def has_code(text: str) -> bool:
     """Tell whether a text has blocks of code, which are not read."""
-    return FENCE.search(text) is not None
+    return FENCE.search(text[:LONGEST]) is not None
+
+
+def is_cut(text: str) -> bool:
+    """Tell whether only the beginning of a text is read."""
+    return len(text) > LONGEST
 
 
 def words(text: str) -> str:
     """Return a Markdown text as it is said."""
-    text = FENCE.sub("\n", text)
+    text = FENCE.sub("\n", text[:LONGEST])
     for signs, instead in SIGNS:
         text = signs.sub(instead, text)
     return text.strip()
