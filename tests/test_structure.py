@@ -125,7 +125,8 @@ ALLOWED = {
     "emphasis": set(),
     "mending": {"emphasis", "fences"},
     "unfolding": {"conversation", "growth", "markdown", "mending"},
-    "following": {"answers", "conversation", "growth", "i18n", "reply", "running", "unfolding"},
+    "beginning": {"conversation", "growth", "unfolding"},
+    "following": {"answers", "beginning", "conversation", "growth", "i18n", "reply", "running"},
     "errors": {"conversation", "i18n", "store"},
     "json_text": set(),
     "parameter": {"conversation"},
@@ -137,6 +138,7 @@ ALLOWED = {
         "question",
         "answers",
         "backend",
+        "beginning",
         "conversation",
         "following",
         "forms",
@@ -175,7 +177,7 @@ ALLOWED = {
     },
     "python_text": {"exchange"},
     "snippets": {"exchange", "python_text"},
-    "inspector": {"chat", "exchange", "llm", "snippets"},
+    "inspector": {"chat", "exchange", "llm", "running", "snippets"},
     "serving": {"files", "logs"},
     "__init__": {
         *("access", "answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files"),
@@ -222,7 +224,7 @@ WITHOUT_FLASK += ("setting", "records", "conversations", "room", "logs", "answer
 WITHOUT_FLASK += ("child", "answer_log", "ended", "running", "settling")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
-WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")
+WITHOUT_FLASK += ("beginning", "growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget", "rates", "secret")
 WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 WITHOUT_FLASK += ("json_file",)
