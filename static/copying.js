@@ -49,11 +49,16 @@ async function markdown(/** @type {string} */ id) {
   return response.text();
 }
 
-/** Return what stands on the page, without the titles of code, a language and a button. */
+/** Return what stands on the page, without the titles of code, a language and a button; with what says that it is not all. */
 function shown(/** @type {HTMLElement} */ source) {
   const copy = /** @type {HTMLElement} */ (source.cloneNode(true));
   copy.querySelectorAll(".code-title, button").forEach((one) => one.remove());
-  return { "text/plain": /** @type {any} */ (window).textOf(source), "text/html": copy.innerHTML };
+  const rest = source.nextElementSibling?.matches(".rest") ? source.nextElementSibling.firstChild?.textContent : "";
+  const text = /** @type {any} */ (window).textOf(source);
+  if (!rest) return { "text/plain": text, "text/html": copy.innerHTML };
+  copy.append(document.createElement("p"));
+  /** @type {Element} */ (copy.lastElementChild).textContent = rest;
+  return { "text/plain": `${text}\n\n${rest}`, "text/html": copy.innerHTML };
 }
 
 document.addEventListener("click", async (event) => {

@@ -1,6 +1,7 @@
 """A server on loopback that speaks the OpenAI protocol: at any speed, with every fault, counting what it sees.
 
     server.enqueue(Reply.text("Hello", delay=0.05))   # the next request gets this; without one, an echo
+    server.replies["Hello?"] = Reply.text("Hello")    # whoever asks this gets that, in whatever order they come
     server.bodies                                     # the JSON bodies of the requests, in order
     server.uploads                                    # (name, type, bytes) of the files that came in forms
     server.closed_by_client.wait(1)                   # somebody hung up on an answer
@@ -51,6 +52,11 @@ DONE = event("[DONE]")
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
+
+
+def question_of(body):
+    """Return what a request asks: its last message, its prompt, or the text that is to be read."""
+    return body["messages"][-1]["content"] if "messages" in body else body.get("prompt", body.get("input"))
 
 
 @dataclass
@@ -118,7 +124,8 @@ class Reply:
 
 
 class OpenAIServer:
-    def __init__(self):
+    def __init__(self, port=0):
+        self.replies = {}
         self.bodies = []
         self.headers = []
         self.uploads = []
@@ -131,7 +138,7 @@ class OpenAIServer:
         self.open_answers = 0
         self._replies = Queue()
         self._ending = threading.Event()
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._httpd = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._httpd.daemon_threads = True
         self._httpd.block_on_close = False
         threading.Thread(target=self._httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -142,8 +149,8 @@ class OpenAIServer:
 
     @property
     def questions(self):
-        """The last message of every chat request, or the prompt of every other one."""
-        return [body["messages"][-1]["content"] if "messages" in body else body["prompt"] for body in self.bodies]
+        """The last message of every chat request, the prompt or the text of every other one, or nothing."""
+        return [question_of(body) for body in self.bodies]
 
     def enqueue(self, *replies):
         for reply in replies:
@@ -164,6 +171,8 @@ class OpenAIServer:
         return fields.to_dict()
 
     def _next(self, path, body):
+        if (question := question_of(body)) in self.replies:
+            return self.replies[question]
         try:
             return self._replies.get_nowait()
         except Empty:
@@ -239,6 +248,8 @@ class OpenAIServer:
                 elif step is SILENCE:
                     self.pause(float("inf"))
                 elif isinstance(step, bytes):
+                    if not step:
+                        return  # As a chunk it would be the end.
                     self.wfile.write(step if raw else b"%x\r\n%s\r\n" % (len(step), step))
                     self.wfile.flush()
                 else:

@@ -333,3 +333,16 @@ def test_any_text_is_correct_python(question, extra):
     assert ast.literal_eval(values["question"]) == question
     assert ast.literal_eval(values["reply"].keywords[-1].value) == {"extra field": extra}
     assert ast.literal_eval(values["messages"]) == messages(talk, question)
+
+
+def test_a_very_long_text_is_in_the_notebook_in_one_piece():
+    text = "A line.\n" * 20_000
+    book = json.loads(to_notebook(conversation(turn("One?", text)), SENDING, set()))
+    nbformat.validate(nbformat.reads(json.dumps(book), 4))
+    setup, cell = book["cells"]
+    assert cell["outputs"][0]["text"] == f"{text}\n"
+    values = {
+        node.targets[0].id: node.value for node in ast.parse(setup["source"]).body if isinstance(node, ast.Assign)
+    }
+    assert ast.literal_eval(values["messages"])[-1]["content"] == text
+    assert len(setup["source"].splitlines()) < 50

@@ -69,7 +69,18 @@ ALLOWED = {
     "event_stream": {"llm_errors"},
     "reply": {"assembly", "event_stream", "llm_errors", "redaction"},
     "call": {"exchange", "llm_errors", "reply"},
-    "llm": {"assembly", "call", "config", "endpoint", "exchange", "llm_errors", "redaction", "reply", "sound"},
+    "llm": {
+        "assembly",
+        "call",
+        "config",
+        "endpoint",
+        "exchange",
+        "llm_errors",
+        "pausing",
+        "redaction",
+        "reply",
+        "sound",
+    },
     "endpoint": {"redaction"},
     "redaction": set(),
     "request": {"conversation", "llm_errors", "parameters"},
@@ -125,7 +136,8 @@ ALLOWED = {
     "emphasis": set(),
     "mending": {"emphasis", "fences"},
     "unfolding": {"conversation", "growth", "markdown", "mending"},
-    "following": {"answers", "conversation", "growth", "i18n", "reply", "running", "unfolding"},
+    "beginning": {"conversation", "growth", "unfolding"},
+    "following": {"answers", "beginning", "conversation", "growth", "i18n", "reply", "running"},
     "errors": {"conversation", "i18n", "store"},
     "json_text": set(),
     "parameter": {"conversation"},
@@ -137,6 +149,7 @@ ALLOWED = {
         "question",
         "answers",
         "backend",
+        "beginning",
         "conversation",
         "following",
         "forms",
@@ -154,9 +167,10 @@ ALLOWED = {
     "candidate": {"question", "conversation"},
     "foreign": {"candidate", "conversation"},
     "exported": {"reply", "candidate", "conversation", "export", "links"},
-    "importing": {"candidate", "exported", "foreign", "json_file"},
+    "importing": {"candidate", "exported", "foreign", "json_file", "pausing"},
     "json_file": {"candidate"},
-    "choices": {"candidate", "conversation", "files", "json_file"},
+    "pausing": set(),
+    "choices": {"candidate", "conversation", "files", "pausing"},
     "transfer": {
         "candidate",
         "chat",
@@ -175,7 +189,7 @@ ALLOWED = {
     },
     "python_text": {"exchange"},
     "snippets": {"exchange", "python_text"},
-    "inspector": {"chat", "exchange", "llm", "snippets"},
+    "inspector": {"chat", "exchange", "llm", "running", "snippets"},
     "serving": {"files", "logs"},
     "__init__": {
         *("access", "answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files"),
@@ -222,10 +236,10 @@ WITHOUT_FLASK += ("setting", "records", "conversations", "room", "logs", "answer
 WITHOUT_FLASK += ("child", "answer_log", "ended", "running", "settling")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
-WITHOUT_FLASK += ("growth", "emphasis", "mending", "unfolding")
+WITHOUT_FLASK += ("beginning", "growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget", "rates", "secret")
 WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
-WITHOUT_FLASK += ("json_file",)
+WITHOUT_FLASK += ("json_file", "pausing")
 
 
 def imports(module):

@@ -305,17 +305,6 @@ def test_code_ends_with_the_list_that_it_stands_in_and_a_footnote_begins_a_line(
     assert page.html == render(source, "t")
 
 
-def test_what_is_beyond_the_longest_answer_is_shown_as_it_is(monkeypatch):
-    monkeypatch.setattr("webapp.markdown.LONGEST", 60)
-    monkeypatch.setattr("webapp.unfolding.LONGEST", 60)
-    source = "**A** line.\n\n" * 8 + "**not"
-    *_, (page, text) = unfold(source)
-    page.apply(text.finish(source))
-    assert page.html == render(source, "t")
-    assert page.html.count("<strong>") == 4
-    assert page.html.endswith("**not</p>\n")
-
-
 def test_what_is_begun_anew_in_the_middle_goes_on_from_there():
     source = '$"\n\n![。\n> !<div>\n1\\)](「\n  \\('
     for seed in range(200):

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from . import __version__, excerpt, following, store
+from . import __version__, beginning, excerpt, following, store
 from .answers import Answers
 from .backend import Backend
 from .conversation import Conversation, Mode, Refused, Turn, new_id
@@ -59,6 +59,7 @@ def helpers() -> dict[str, object]:
         "excerpt_of": excerpt_of,
         "path_of": path_of,
         "text_id": following.text_id,
+        "longest_shown": beginning.LONGEST,
         "picture_name": picture_name,
         "positions_of": following.positions_of,
     }
@@ -113,11 +114,12 @@ def _own_page(mode: Mode) -> str:
 
 
 def _prompt_to_go_on_from(conversation: Conversation) -> str:
-    """Return a turn's prompt and what came of it, to be edited and sent as a new one."""
+    """Return a turn's prompt and what came of it, to be edited and sent as a new one; none that may not be sent."""
     try:
-        return conversation.turn(request.args.get("from", "")).whole_text
+        text = conversation.turn(request.args.get("from", "")).whole_text
     except Refused:
         return ""
+    return text if len(text) <= current_app.config["MAX_QUESTION_CHARS"] else ""
 
 
 @blueprint.post("/conversations/<conversation_id>/ask")

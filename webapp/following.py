@@ -7,12 +7,12 @@ from flask import current_app, render_template
 from markupsafe import Markup
 
 from .answers import Answers
+from .beginning import Beginning, shown
 from .conversation import Answer, Conversation, Refused
 from .growth import Change
 from .i18n import gettext
 from .reply import REASONING
 from .running import Positions, texts_of
-from .unfolding import Unfolding, Unrendered, ended, unfolding
 
 
 def events(
@@ -75,12 +75,11 @@ class _Texts:
     """The texts of an answer as one page shows them."""
 
     def __init__(self, conversation: Conversation, answer_id: str, positions: Positions):
-        answer = conversation.turn_of(answer_id).answer
-        self.id = answer_id
-        self.mode = conversation.mode
+        self.answer = answer = conversation.turn_of(answer_id).answer
+        self.conversation = conversation
         # What was settled before anybody followed it here is sent whole: the page may be older than the server.
         self.ended = answer.status != "pending"
-        self._texts: dict[int, Unfolding | Unrendered] = {}
+        self._texts: dict[int, Beginning] = {}
         self._misplaced: list[int] = []
         for channel, text in texts_of(answer).items():
             if positions.get(channel, 0) > len(text):
@@ -90,12 +89,15 @@ class _Texts:
 
     @property
     def positions(self) -> Positions:
-        return {channel: text.shown for channel, text in self._texts.items()}
+        return {channel: text.position for channel, text in self._texts.items()}
 
     def anew(self, *, all_of_them: bool) -> str:
         """Return the HTML that replaces texts: all, or those of which the page claims to show more than there is."""
         channels = [] if self.ended else list(self._texts) if all_of_them else self._misplaced
-        return "".join(_piece(self._texts[channel].name, self._texts[channel].anew()) for channel in channels)
+        return "".join(
+            _piece(self._texts[channel].name, self._texts[channel].anew()) + self._rest(channel, self.answer)
+            for channel in channels
+        )
 
     def wait(self) -> bool:
         """Tell whether text came that is not shown yet."""
@@ -103,31 +105,42 @@ class _Texts:
 
     def take(self, pieces: list[tuple[int, str]]) -> str:
         """Return the HTML for pieces of text, or for what waited, if there are none."""
-        if not pieces:
-            return "".join(_pieces(text.name, text.flush()) for text in self._texts.values())
-        return "".join(_pieces(self._text(channel).name, self._text(channel).feed(text)) for channel, text in pieces)
+        changes = [(channel, text.flush()) for channel, text in self._texts.items()] if not pieces else []
+        changes += [(channel, self._text(channel).feed(text)) for channel, text in pieces]
+        return "".join(
+            _pieces(self._texts[channel].name, change)
+            + (self._rest(channel, self.answer) if self._texts[channel].tells(now=not pieces) else "")
+            for channel, change in changes
+        )
 
     def finish(self, answer: Answer) -> str:
         """Return the HTML that is missing to an answer's whole texts."""
-        texts = [(self._text(channel), text) for channel, text in texts_of(answer).items()]
+        texts = [(channel, self._text(channel), text) for channel, text in texts_of(answer).items()]
         return "".join(
             _pieces(shown.name, shown.finish(text, anew=self.ended, broken_off=answer.can_continue))
-            for shown, text in texts
-            if text or shown.shown
+            + (self._rest(channel, answer) if shown.is_long else "")
+            for channel, shown, text in texts
+            if text or shown.length
         )
 
-    def _text(self, channel: int, text: str = "") -> Unfolding | Unrendered:
+    def _rest(self, channel: int, answer: Answer) -> str:
+        """Return the HTML that replaces what stands behind a text: of a long one, how much more there is."""
+        text = self._text(channel)
+        rest = render_template(
+            "_rest.html", conversation=self.conversation, answer=answer, channel=channel, length=text.length
+        )
+        return f'<hx-partial hx-target="#rest-{text.name}" hx-swap="outerHTML">{rest}</hx-partial>'
+
+    def _text(self, channel: int, text: str = "") -> Beginning:
         if channel not in self._texts:
-            self._texts[channel] = unfolding(self.mode, text_id(self.id, channel), text, gettext)
+            self._texts[channel] = Beginning(self.conversation.mode, text_id(self.answer.id, channel), text, gettext)
         return self._texts[channel]
 
 
 def answer_text(conversation: Conversation, answer: Answer, text: str, channel: int = 0) -> Markup:
-    """Return the HTML of an answer's text of one channel, as far as it has come."""
-    name = text_id(answer.id, channel)
-    if answer.status == "pending":
-        return unfolding(conversation.mode, name, text, gettext).html
-    return ended(conversation.mode, name, text, gettext, broken_off=answer.can_continue)
+    """Return the HTML of an answer's text of one channel, as far as it has come and is shown."""
+    pending, name = answer.status == "pending", text_id(answer.id, channel)
+    return shown(conversation.mode, name, text, gettext, pending=pending, broken_off=answer.can_continue)
 
 
 def _pieces(element_id: str, changes: list[Change]) -> str:

@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, render_template, request
 
 from .chat import files, opened
 from .exchange import Exchange, load, pretty, pretty_body, shortened
 from .llm import known_parameters
+from .running import texts_of
 from .snippets import curl, python
 
 blueprint = Blueprint("inspector", __name__)
@@ -40,20 +41,24 @@ def exchange(conversation_id: str, answer_id: str) -> str:
 
 @blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/markdown")
 def markdown(conversation_id: str, answer_id: str) -> Response:
-    """Return an answer as the model wrote it; 202 while more of it may come."""
+    """Return an answer as the model wrote it; 202 while more of it may come.
+
+    `channel` names another of its texts than the one that counts: another choice, or -1 for the reasoning.
+    """
     _, answer = opened(conversation_id).find_answer(answer_id)
     status = 202 if answer.status == "pending" else 200
-    return Response(answer.text, status, {"Cache-Control": "no-store"}, mimetype="text/plain")
+    text = texts_of(answer).get(request.args.get("channel", 0, type=int), "")
+    return Response(text, status, {"Cache-Control": "no-store"}, mimetype="text/plain")
 
 
 def _shown(exchange: Exchange) -> Shown:
-    request = shortened(exchange.request)
+    asked = shortened(exchange.request)
     reply = shortened(exchange.reply)
     return Shown(
         exchange,
-        request=pretty(request),
+        request=pretty(asked),
         reply=pretty_body(exchange.body) if exchange.reply is None else pretty(reply),
         curl=curl(exchange),
         python=python(exchange, known_parameters(exchange.path)),
-        is_shortened=(request, reply) != (exchange.request, exchange.reply),
+        is_shortened=(asked, reply) != (exchange.request, exchange.reply),
     )

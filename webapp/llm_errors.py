@@ -18,7 +18,9 @@ LLMError
 """
 
 import html
+import json
 import re
+from codecs import getincrementaldecoder
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from time import time
@@ -204,6 +206,21 @@ def from_stream(error: Any) -> LLMError:
     code = details.get("code")
     status = code if isinstance(code, int) and 400 <= code < 600 else None
     return _error(str(details.get("message") or details), details, status)
+
+
+def error_in(content: bytes) -> LLMError | None:
+    """Return the error that a reply's JSON says in place of what was asked for; None where it says none."""
+    try:
+        reply = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    error = reply.get("error") if isinstance(reply, dict) else None
+    return from_stream(error) if error else None
+
+
+def whole_characters(content: bytes) -> str:
+    """Return bytes as text; half a character at their end, where they broke off, is left out."""
+    return getincrementaldecoder("utf-8")("replace").decode(content)
 
 
 def shown(text: str) -> str:

@@ -20,8 +20,6 @@ EXTENSIONS = comrak.ExtensionOptions(
 )
 OPTIONS = comrak.ParseOptions(leave_footnote_definitions=True)
 
-LONGEST = 500_000  # characters; a hundred thousand tokens, which take the rendering some tenths of a second
-
 
 class Block(NamedTuple):
     """One top-level block of an answer."""
@@ -41,14 +39,9 @@ def blocks(text: str, name: str, *, since: int = 0, open: bool = False, gettext:
 
     `name` is unique on the page and begins every id. `open` says that the text will go on growing: code without an end
     is then highlighted up to a line that seldom moves, and a footnote's mark is one before its footnote has come.
-    `gettext` says the few words of ours in the page's language. What is beyond LONGEST is shown as it is.
+    `gettext` says the few words of ours in the page's language.
     """
-    end = (text.rfind("\n", 0, LONGEST) + 1 or LONGEST) if len(text) > LONGEST else len(text)
-    answer = Answer(text[:end], name, open and end == len(text), gettext)
-    found = [Block(start, Markup(html)) for start, html in _written(answer, since)] if since < end else []
-    if end < len(text):
-        found.append(Block(end, Markup('<p class="as-written">%s</p>\n') % plain(text[end:])))
-    return found
+    return [Block(start, Markup(html)) for start, html in _written(Answer(text, name, open, gettext), since)]
 
 
 def render(text: str, name: str, *, gettext: Gettext = str) -> Markup:

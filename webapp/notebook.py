@@ -7,7 +7,7 @@ from .config import public_url
 from .conversation import Answer, Conversation, Mode, Turn
 from .exchange import pretty
 from .export import Sending, Words, messages, title
-from .python_text import literal
+from .python_text import LAID_OUT, literal
 from .wording import plain, say
 
 RESOURCES = {"chat": "chat.completions.create", "completion": "completions.create", "image": "images.generate"}
@@ -67,7 +67,7 @@ def _cell(name: str, source: str, outputs: list[dict[str, Any]]) -> dict[str, An
         "id": name,
         "metadata": {},
         "outputs": outputs,
-        "source": source.splitlines(keepends=True),
+        "source": _text(source),
     }
 
 
@@ -160,4 +160,9 @@ def _printed(answer: Answer) -> str:
 
 
 def _stream(name: str, text: str) -> dict[str, Any]:
-    return {"name": name, "output_type": "stream", "text": text.splitlines(keepends=True)}
+    return {"name": name, "output_type": "stream", "text": _text(text)}
+
+
+def _text(text: str) -> str | list[str]:
+    """Return a text as a notebook holds it: line by line, or in one piece where that would be very many."""
+    return text.splitlines(keepends=True) if len(text) <= LAID_OUT else text

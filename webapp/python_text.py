@@ -6,6 +6,7 @@ from typing import Any
 from .exchange import pretty
 
 WIDTH = 88  # columns, as Black and Ruff lay code out
+LAID_OUT = 100_000  # characters; a longer text, which nobody reads in code, is one literal and not one for each line
 
 
 def literal(value: Any, indent: int = 0, used: int = 0) -> str:
@@ -24,7 +25,7 @@ def literal(value: Any, indent: int = 0, used: int = 0) -> str:
             return "{\n" + "".join(f"{inner}{item},\n" for item in items) + end + "}"
         case list() if value:
             return "[\n" + "".join(f"{inner}{literal(part, indent + 4, 1)},\n" for part in value) + end + "]"
-        case str() if "\n" in value[:-1]:
+        case str() if "\n" in value[:-1] and len(value) <= LAID_OUT:
             return "(\n" + "".join(f"{inner}{_string(line)}\n" for line in _lines(value)) + end + ")"
         case str():
             return _string(value)

@@ -11,7 +11,7 @@ import msgspec
 
 from .assembly import Assembly
 from .event_stream import DONE, events, joined, opened
-from .llm_errors import BrokenOff, Garbage, LLMError, from_stream, shown
+from .llm_errors import BrokenOff, Garbage, LLMError, error_in, from_stream, shown, whole_characters
 from .redaction import Redaction
 from .wording import say
 
@@ -197,7 +197,7 @@ def _whole(body: bytes, kind: str, reply: Reply) -> Iterator[Piece]:
         if choices and not reply.finish_reasons:
             reply.finish_reason = "stop"
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise Garbage(_not_the_api(kind, shown(body.decode(errors="replace")))) from None
+        raise Garbage(_not_the_api(kind, shown(whole_characters(body)))) from None
     reply.note(whole)
     reply.whole = whole
     for channel, text in _joined(came):
@@ -254,7 +254,7 @@ def _parts(index: int, parts: list[Any]) -> Iterator[Piece]:
 
 
 def model_objects(content: bytes) -> list[dict[str, Any]]:
-    """Return the objects of a list of models, which some servers send bare. Raises Garbage."""
+    """Return the objects of a list of models, which some servers send bare. Raises LLMError."""
     try:
         listed = msgspec.json.decode(content)
     except ValueError:
@@ -262,8 +262,8 @@ def model_objects(content: bytes) -> list[dict[str, Any]]:
     if isinstance(listed, dict) and ("data" in listed or "models" in listed):
         listed = listed.get("data") or listed.get("models") or []
     if not isinstance(listed, list):
-        told = shown(content.decode(errors="replace")) or "(nothing)"
-        raise Garbage(say("This is not a list of models: {told}", told=told))
+        told = shown(whole_characters(content)) or "(nothing)"
+        raise error_in(content) or Garbage(say("This is not a list of models: {told}", told=told))
     return [item for item in listed if isinstance(item, dict)]
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from .llm_errors import EmptyAnswer, Garbage, shown
+from .llm_errors import EmptyAnswer, Garbage, error_in, shown, whole_characters
 from .wording import say
 
 # What providers tell an audio file's format by is the ending of its name.
@@ -46,8 +46,8 @@ def audio_ending(content: bytes) -> str:
 
 
 def transcription(content: bytes, content_type: str) -> dict[str, Any]:
-    """Return the JSON of a transcription, whose `text` is a string; some servers send the mere text. Raises Garbage."""
-    text = content.decode(errors="replace")
+    """Return a transcription's JSON, whose `text` is a string; some servers send the mere text. Raises LLMError."""
+    text = whole_characters(content)
     if "json" not in content_type:
         if content_type.startswith("text/html"):
             raise Garbage(say("The endpoint sent a web page in place of a transcription: {told}", told=shown(text)))
@@ -57,15 +57,17 @@ def transcription(content: bytes, content_type: str) -> dict[str, Any]:
     except ValueError:
         reply = None
     if not isinstance(reply, dict) or not isinstance(reply.get("text"), str):
-        raise Garbage(say("The endpoint's transcription has no text: {told}", told=shown(text)))
+        raise error_in(content) or Garbage(say("The endpoint's transcription has no text: {told}", told=shown(text)))
     return reply
 
 
 def speech(content: bytes, content_type: str) -> tuple[bytes, str]:
-    """Return sound and its type in plain form. Raises Garbage and EmptyAnswer for what is none."""
+    """Return sound and its type in plain form. Raises LLMError for what is none."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("text/") or kind.endswith("json"):
-        raise Garbage(say("The endpoint sent no audio: {told}", told=shown(content.decode(errors="replace"))))
+        raise error_in(content) or Garbage(
+            say("The endpoint sent no audio: {told}", told=shown(whole_characters(content)))
+        )
     if not content:
         raise EmptyAnswer(say("The endpoint sent audio without any sound in it."))
     return content, kind

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from .conversation import Mode
 from .growth import Change, growth
-from .markdown import LONGEST, Block, blocks, plain, render
+from .markdown import Block, blocks, plain, render
 from .mending import mended
 
 # The open part is rendered again once it grew by this share of itself: the work and the bytes for a text of any kind
@@ -132,8 +132,7 @@ class Unfolding:
         return (cut, depth) if self._open[cut - 1] == paragraph[-1] else None
 
     def _mended(self) -> tuple[int, str]:
-        # Beyond that, nothing is Markdown.
-        return mended(self._text, self._since) if len(self._text) <= LONGEST else (len(self._text), "")
+        return mended(self._text, self._since)
 
     def _render(self) -> Markup:
         """Render the open part, and move on to where it begins now; return its HTML from where it began before."""
