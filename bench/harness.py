@@ -53,6 +53,7 @@ class Stub(Child):
 
 # Hundreds of visitors at once, all from this machine.
 LIMITS = ("VISITOR_QUESTIONS_PER_MINUTE", "ADDRESS_QUESTIONS_PER_MINUTE", "VISITOR_ANSWERS", "MAX_ANSWERS")
+LIMITS += ("ADDRESS_VISITORS_PER_HOUR",)
 
 
 class Parley(Child):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -28,6 +29,7 @@ for name in [name for name in os.environ if name.startswith("OPENAI_") or name.l
 
 # Tests ask faster than people, and all from one address; those of the limits set their own.
 LIMITS = ("VISITOR_QUESTIONS_PER_MINUTE", "ADDRESS_QUESTIONS_PER_MINUTE", "VISITOR_ANSWERS", "MAX_ANSWERS")
+LIMITS += ("ADDRESS_VISITORS_PER_HOUR",)
 UNLIMITED = dict.fromkeys(LIMITS, 0)
 
 
@@ -65,12 +67,18 @@ def app(config):
     app.extensions["answers"].shut_down()
 
 
+# The sessions of the Chats, by their conversations: of who has only looked there is nothing else.
+SESSION_IDS = defaultdict(list)
+
+
 class Chat:
     """A visitor without a script: what a plain browser does, through the test client."""
 
     def __init__(self, client):
         self.client = client
         self.id = self.conversation_id()
+        if cookie := client.get_cookie(client.application.config["SESSION_COOKIE_NAME"]):
+            SESSION_IDS[self.id].append(cookie.value)
 
     def page(self):
         return self.client.get("/").text
@@ -108,9 +116,12 @@ class Chat:
 
 
 def owner_of(app, conversation_id):
-    """Return the visitor whose conversation has that id, whether or not anything was asked in it."""
-    for path in app.extensions["store"].records.folder.glob("[!n]*"):  # Not what is half written.
-        owner = json.loads(path.read_bytes().partition(b"\n")[2]).get("visitor", "")
+    """Return the visitor whose conversation has that id; of a Chat also if nothing was sent by it yet."""
+    sessions = app.config["SESSION_CACHELIB"]
+    told = [(sessions.get(f"session:{sid}") or {}).get("visitor", "") for sid in SESSION_IDS[conversation_id]]
+    records = app.extensions["store"].records.folder.glob("[!n]*")  # Not what is half written.
+    kept = (json.loads(path.read_bytes().partition(b"\n")[2]).get("visitor", "") for path in records)
+    for owner in (*told, *kept):
         if conversation_id in {own_id(owner, mode) for mode in MODES}:
             return owner
     raise AssertionError("It is nobody's.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from .chromium import install
 
 HELP = "The tests behind a proxy need nginx: install it (Debian: apt-get install nginx), or set NGINX to its path."
+OPENSSL_HELP = "The tests over https need openssl: install it (Debian: apt-get install openssl)."
 FRAME = """
 daemon off;
 master_process off;
@@ -34,18 +35,42 @@ def find():
     return next((path for path in candidates if path and Path(path).exists()), None)
 
 
+def free_ports():
+    """Return two ports that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
+
+
+def make_certificate(folder, name):
+    """Make a certificate for a name, which nobody has signed."""
+    subprocess.run(
+        [
+            *(shutil.which("openssl"), "req", "-x509", "-nodes", "-days", "2", "-subj", f"/CN={name}"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-addext", f"subjectAltName=DNS:{name}"),
+            *("-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+
 class Nginx:
     """An nginx in front of a server, with `server` blocks as people write them.
 
-    In them, `listen 80` is put onto a free port, and 127.0.0.1:8000 is where the server is.
+    In them, `listen 80` and `listen 443 ssl` are put onto free ports, and 127.0.0.1:8000 is where the server is. Where
+    they name certificates, one is made.
     """
 
     def __init__(self, folder, upstream, servers):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port, self.secure_port = free_ports()
         servers = re.sub(r"listen 80;", f"listen 127.0.0.1:{port};", servers)
+        servers = re.sub(r"listen 443 ssl;", f"listen 127.0.0.1:{self.secure_port} ssl;", servers)
+        servers = servers.replace("https://$host$", f"https://$host:{self.secure_port}$")
         servers = servers.replace("http://127.0.0.1:8000", upstream)
         folder.mkdir()
+        if "ssl_certificate" in servers:
+            make_certificate(folder, "chat.example.org")
+            servers = re.sub(r"/etc/letsencrypt/\S+/", f"{folder}/", servers)
         (folder / "nginx.conf").write_text(FRAME.format(folder=folder, servers=servers))
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
@@ -73,5 +98,9 @@ class Nginx:
 if __name__ == "__main__":
     if not find():
         install("nginx")
+    if not shutil.which("openssl"):
+        install("openssl")
     if not find():
         print(f"{HELP} They are skipped.")
+    if not shutil.which("openssl"):
+        print(f"{OPENSSL_HELP} They are skipped.")

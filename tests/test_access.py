@@ -199,6 +199,9 @@ def test_the_session_has_another_id_inside_and_keeps_what_was_the_visitors(confi
     thief = closed.test_client()
     thief.set_cookie(closed.config["SESSION_COOKIE_NAME"], planted)
     assert thief.get("/").status_code == 303
+    sign_in(thief)
+    assert "Before there was a code" not in thief.get("/").text, "Who planted it has nothing of it, code or not."
+    thief = closed.test_client()
     inside = session_id(client)
     client.post("/sign-out")
     assert session_id(client) not in (inside, planted)

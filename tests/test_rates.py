@@ -54,10 +54,22 @@ def test_an_address_has_a_limit_for_all_its_visitors_and_a_refusal_counts_nowher
     refused(lambda: some.count_question("a", "192.0.2.3"))
 
 
+def test_an_address_has_so_many_new_visitors_in_an_hour(clock):
+    some = rates(clock, ADDRESS_VISITORS_PER_HOUR=2)
+    some.count_visitor("192.0.2.1")
+    clock.now += 60
+    some.count_visitor("192.0.2.1:4711")
+    assert refused(lambda: some.count_visitor("192.0.2.1")) == 3540
+    some.count_visitor("192.0.2.2")
+    clock.now += 3540
+    some.count_visitor("192.0.2.1")
+
+
 def test_no_limit_is_none(clock):
     some = rates(clock)
     for _ in range(1000):
         some.count_question("a", "x")
+        some.count_visitor("x")
     some.check_answers("a", ["a"] * 1000)
 
 

@@ -13,7 +13,7 @@ from webapp.conversation import FORMAT_VERSION, Answer, Conversation, Turn, Unkn
 from webapp.conversations import Store, Unreadable, own_id
 from webapp.records import DAY, RecordFiles
 
-from .conftest import Chat
+from .conftest import UNLIMITED, Chat
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -182,10 +182,13 @@ def written(app, monkeypatch):
     return keys
 
 
-def test_the_session_is_written_once_and_again_only_after_a_day(client, written, monkeypatch):
+def test_the_session_is_written_once_and_again_only_after_a_day(chat, client, written, monkeypatch):
     client.get("/")
+    assert written == []
+    chat.answered("One?")
     assert sum(key.startswith("session:") for key in written) == 1
     client.get("/")
+    chat.answered("Two?")
     client.get("/static/style.css", buffered=True)
     assert sum(key.startswith("session:") for key in written) == 1
     later = time() + DAY + 1
@@ -259,27 +262,30 @@ def test_a_question_to_a_damaged_conversation_is_not_lost(chat, place, htmx):
     assert "Two?" in chat.answered("Two?")
 
 
-def test_a_damaged_session_is_set_aside_and_the_page_says_so(chat, place):
+def test_who_signed_in_and_whose_session_is_damaged_begins_anew_and_is_told_so(config):
+    app = create_app({"TESTING": True, **UNLIMITED, **config, "ACCESS_CODE": "open sesame 7"})
+    client = app.test_client()
+    client.post("/sign-in", data={"code": "open sesame 7"})
+    chat = Chat(client)
     chat.answered("One?")
-    sid = chat.client.get_cookie(chat.client.application.config["SESSION_COOKIE_NAME"]).value
-    path = place(f"session:{sid}")
+    records = app.extensions["store"].records
+    path = records._path(f"session:{client.get_cookie(app.config['SESSION_COOKIE_NAME']).value}")
     path.write_bytes(b"")
+    client.post("/sign-in", data={"code": "open sesame 7"})
     page = chat.page()
     assert "One?" not in page
     assert f"{path.name}.damaged" in page
-    assert place(f"conversation:{chat.id}").exists()
+    assert records.has(f"conversation:{chat.id}")
 
 
-def test_who_only_looks_is_forgotten_after_a_week_and_who_asked_is_not(chat, app, place, monkeypatch):
-    records = app.extensions["store"].records
-    looking = Chat(app.test_client())
+def test_who_came_without_a_code_is_known_by_the_cookie_when_their_session_is_damaged(chat, place, caplog):
     chat.answered("One?")
-    later = time() + store.LOOKED * DAY + 1
-    monkeypatch.setattr("webapp.records.time", lambda: later)
-    records.remove_expired()
-    assert chat.page().count("One?")
-    sid = looking.client.get_cookie(app.config["SESSION_COOKIE_NAME"]).value
-    assert not place(f"session:{sid}").exists()
+    path = place(f"session:{chat.cookie().partition('=')[2]}")
+    path.write_bytes(b"")
+    assert "One?" in chat.page()
+    assert f"{path.name}.damaged" in caplog.text
+    assert "Two?" in chat.answered("Two?")
+    assert path.exists()
 
 
 def test_what_a_visitor_rarely_opens_lives_as_long_as_the_visitor(chat, app, monkeypatch):

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
+from webapp import create_app
 from webapp.exchange import Exchange
 
 from .conftest import Chat, statuses, texts
@@ -31,12 +32,12 @@ def export(chat, kind=""):
     return chat.client.get(f"/conversations/{chat.id}/export/{kind}".rstrip("/"))
 
 
-def send(chat, content, htmx=False, **form):
+def send(chat, content, path="import", htmx=False, **form):
     content = content if isinstance(content, bytes) else json.dumps(content).encode()
     # Encoded here, since the client leaves its temporary file for a large form open.
     boundary, body = encode_multipart({"file": FileStorage(BytesIO(content), "file.json"), **form})
     return chat.client.post(
-        f"/conversations/{chat.id}/import",
+        f"/conversations/{chat.id}/{path}",
         data=body,
         content_type=f"multipart/form-data; boundary={boundary}",
         headers={"HX-Request": "true"} if htmx else {},
@@ -45,6 +46,12 @@ def send(chat, content, htmx=False, **form):
 
 def questions(page):
     return re.findall(r'<div class="question"[^>]*>(.*?)</div>', page, re.DOTALL)
+
+
+def test_a_small_limit_for_questions_is_none_for_files(config):
+    app = create_app({"TESTING": True, **config, "MAX_QUESTION_CHARS": 100})
+    said = [MESSAGES[0], {"role": "assistant", "content": "Long. " * 50_000}]
+    assert send(Chat(app.test_client()), said).status_code == 303
 
 
 # Export

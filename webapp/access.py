@@ -11,15 +11,16 @@ from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from flask import Flask, abort, current_app, redirect, render_template, request, url_for
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response
 
 from . import store
-from .chat import Reply, refused, wants_fragment
+from .chat import Reply, answers, refused, wants_fragment
 from .config import LOOPBACK
 from .conversation import Unknown
+from .forms import typed
 from .i18n import translated
 from .preferences import came_from
+from .rates import TooMany
 from .secret import installation_secret, proof_of
 from .wording import say
 
@@ -78,6 +79,8 @@ RULES: Mapping[str, Rule] = {
     "speech.read_aloud": "owner",
     "speech.listen": "owner",
 }
+# What somebody may send of whom nothing is kept then.
+KEEPS_NOTHING = {"meter.estimate", "chat.stop", "models.refresh", "visitor.delete"}
 LONGEST_CODE = 1000  # characters of what is typed that are looked at
 # Where a page has its notices: what htmx asked for with no place of its own for a refusal goes there.
 NOTICES = "#notice, #models-notice"
@@ -136,20 +139,24 @@ def check() -> Reply | None:
         return None
     if not is_inside():
         return _sent_to_sign_in()
-    if rule == "owner":
-        return _required_own((request.view_args or {})["conversation_id"])
-    return None
-
-
-def _required_own(conversation_id: str) -> Reply | None:
-    """Raise Unknown unless the visitor owns the conversation that an address names."""
+    conversation_id = (request.view_args or {}).get("conversation_id", "")
     try:
-        store.require_own(conversation_id)
-    except Unknown as refusal:
+        if rule == "owner":
+            store.require_own(conversation_id)
+        if request.method == "POST" and request.endpoint not in KEEPS_NOTHING:
+            count_newcomer()
+            store.stay()
+    except (Unknown, TooMany) as refusal:
         if request.method != "POST" or wants_fragment():
             raise
         return refused(conversation_id, refusal)  # The visitor's own page, with what was typed in its box.
     return None
+
+
+def count_newcomer() -> None:
+    """Count who sends something for the first time: of them something is kept from now on. Raises TooMany."""
+    if store.is_newcomer():
+        answers().rates.count_visitor(request.remote_addr or "")
 
 
 # What those hear who have not signed in
@@ -169,7 +176,7 @@ def _sent_to_sign_in() -> Response | tuple[str, int, dict[str, str]]:
         return render_template("_signed_out.html", url=url), 401, headers
     if request.method in ("GET", "HEAD") and _is_navigation():
         return redirect(url_for("sign_in.page", back=_own_address()), code=303)
-    return sign_in_page(back=_way(request.referrer or ""), typed=_typed()), 401, {}
+    return sign_in_page(back=_way(request.referrer or ""), typed=typed()), 401, {}
 
 
 def sign_in_page(**shown: Any) -> str:
@@ -200,17 +207,3 @@ def _way(address: str) -> str:
         return ""
     path = parts.path.removeprefix(request.script_root) or "/"
     return f"{path}?{parts.query}" if parts.query else "" if path == "/" else path
-
-
-def _typed() -> str:
-    """Return what came in a form that is refused: the question, else every field that was filled in."""
-    try:
-        form = request.form
-    except RequestEntityTooLarge:
-        return ""
-    if question := form.get("question"):
-        return question
-    return "\n".join(f"{name}: {value}" for name, value in form.items() if value.strip() and name not in HIDDEN)
-
-
-HIDDEN = ("turn", "turns", "part", "import", "choice", "version", "answer", "confirmed", "default", "single")

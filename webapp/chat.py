@@ -14,7 +14,7 @@ from .conversation import Conversation, Mode, Refused, Turn, new_id
 from .excerpt import Excerpt
 from .files import Files
 from .following import read_positions
-from .forms import URLENCODED, unquoted
+from .forms import MULTIPART, URLENCODED, typed, unquoted
 from .pictures import picture_name
 from .question import BadQuestion, check_question
 from .request import PATHS
@@ -82,7 +82,7 @@ def turn_url(conversation: Conversation, turn: Turn) -> str:
 def excerpt_of(conversation: Conversation, changed: Turn | None = None) -> Excerpt:
     """Return the turns that a page shows: the last ones, from `turns` on if it asks for more, and a changed one."""
     # Not of a recording's form, which may be too large to be read at all.
-    sent = request.args if request.mimetype == "multipart/form-data" else request.values
+    sent = request.args if request.mimetype == MULTIPART else request.values
     asked = (sent.get("turns", ""), request.args.get("from", ""), changed.id if changed else "")
     return excerpt.end_of(conversation, *asked)
 
@@ -225,7 +225,7 @@ def refused(conversation_id: str, refusal: Refused) -> Reply:
         conversation = opened(conversation_id)
     except Refused:
         conversation = answers().live(store.own_conversation())
-    return _page(conversation, str(refusal), request.form.get("question", "")), refusal.status, refusal.headers
+    return _page(conversation, str(refusal), typed(beside_file=True)), refusal.status, refusal.headers
 
 
 def _to_page(conversation: Conversation, turn: Turn | None = None) -> WerkzeugResponse:

@@ -167,6 +167,12 @@ SETTINGS = (
         whole(0, 1_000_000),
     ),
     Setting(
+        "ADDRESS_VISITORS_PER_HOUR",
+        "300",
+        "New visitors who may send something from one address in an hour. 0: no limit.",
+        whole(0, 1_000_000),
+    ),
+    Setting(
         "VISITOR_ANSWERS",
         "5",
         "Answers that may be written at once for each visitor. 0: no limit.",

@@ -4,9 +4,10 @@ import logging
 
 from flask import Flask, Response, current_app, render_template, request
 from flask.globals import request_ctx
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 
 from .conversation import Refused
+from .forms import typed
 from .i18n import translated
 from .store import FolderTaken
 from .wording import say
@@ -64,12 +65,4 @@ def _answer(message: str, status: int, headers: dict[str, str] | None = None) ->
     # For htmx the fragment: the page it lands in still has what was typed.
     if "HX-Request" in request.headers:
         return Response(render_template("_notice.html", message=message), status, headers)
-    return Response(render_template("error.html", message=message, typed=_typed(status)), status, headers)
-
-
-def _typed(status: int) -> str:
-    """Return the question that came with a refused request, so that it can be given back."""
-    try:
-        return "" if status == 413 else request.form.get("question", "")
-    except RequestEntityTooLarge:
-        return ""  # Refused for another reason, and too large as well.
+    return Response(render_template("error.html", message=message, typed=typed()), status, headers)

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, Request
+from flask import Flask, Request, current_app, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
@@ -18,6 +18,13 @@ MOST_FIELDS = 200  # The largest form of ours has some forty.
 MOST_PARTS_WITH_FILE = 20  # each of which may be as long as a question
 AT_ONCE = 2**16  # bytes; what is unquoted in one go becomes an object for each of its escapes
 STRAY = 1000  # percent signs that may stand for themselves; browsers write none of those
+MULTIPART = "multipart/form-data"
+PATIENCE = 4  # times the largest file that may be sent: so much is read of a form whose fields are given back
+MEGABYTE = 2**20
+FILES = ("MAX_IMPORT_MB", "MAX_AUDIO_MB")
+# Fields that nobody typed, or that must not stand in a page.
+UNSHOWN = {"turn", "turns", "part", "import", "choice", "version", "answer", "answer_id", "confirmed", "default"}
+UNSHOWN |= {"single", "back", "code", "mode", "language", "theme"}
 
 
 class Parser(FormDataParser):
@@ -45,6 +52,24 @@ class BoundedRequest(Request):
 def init_app(app: Flask) -> None:
     """Limit the number of fields; proxy.py's class of requests is one of ours."""
     app.config["MAX_FORM_PARTS"] = MOST_FIELDS
+
+
+def typed(*, beside_file: bool = False) -> str:
+    """Return what came in a form that is refused: the question, else every field that was filled in.
+
+    Empty where the form is larger than may be read; `beside_file`, a file is read along with it, because a browser
+    that still sends it would not hear why.
+    """
+    if beside_file and request.mimetype == MULTIPART:
+        request.max_form_parts = MOST_PARTS_WITH_FILE
+        request.max_content_length = PATIENCE * MEGABYTE * max(current_app.config[name] for name in FILES)
+    try:
+        form = request.form
+    except RequestEntityTooLarge:
+        return ""
+    if question := form.get("question") or form.get("typed"):
+        return question
+    return "\n".join(f"{name}: {value}" for name, value in form.items() if value.strip() and name not in UNSHOWN)
 
 
 def unquoted(body: bytes) -> bytes:

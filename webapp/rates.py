@@ -1,4 +1,4 @@
-"""How often something may be done: questions by each visitor and each address, wrong access codes by anybody.
+"""How often something may be done: questions, new visitors, wrong access codes; by a visitor, an address, by all.
 
 Counts are in memory and go with their time; a restart forgets them. Raises
 
@@ -65,6 +65,8 @@ class Rates:
     def __init__(self, config: Mapping[str, Any], clock: Callable[[], float] = time):
         self._visitor = _a_minute(config["VISITOR_QUESTIONS_PER_MINUTE"])
         self._address = _a_minute(config["ADDRESS_QUESTIONS_PER_MINUTE"])
+        newcomers: int = config["ADDRESS_VISITORS_PER_HOUR"]
+        self._newcomers = (RateLimitItemPerHour(newcomers),) if newcomers else ()
         self._visitor_answers: int = config["VISITOR_ANSWERS"]
         self._answers: int = config["MAX_ANSWERS"]
         self._window = _Window(clock)
@@ -94,6 +96,24 @@ class Rates:
                 seconds=seconds,
             )
         raise TooMany(message, seconds)
+
+    def count_visitor(self, address: str) -> None:
+        """Count a visitor of whom something is kept for the first time. Raises TooMany, and then counts nothing."""
+        counted: Counted = [(limit, f"newcomer {network_of(address)}") for limit in self._newcomers]
+        with self._lock:
+            reached = self._window.full(counted)
+            if reached is None:
+                return self._window.count(counted)
+        limit, _, seconds = reached
+        raise TooMany(
+            say(
+                "More new visitors come from your network than this server takes (an hour: {limit:,}). "
+                "Send it again in {wait}; nothing was sent.",
+                limit=limit.amount,
+                wait=_in_words(seconds),
+            ),
+            seconds,
+        )
 
     def check_answers(self, visitor: str, owners: Collection[str]) -> None:
         """Raise TooMany where no further answer may begin beside those that run, of which each has an owner."""

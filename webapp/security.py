@@ -37,12 +37,13 @@ YEAR = 365 * 24 * 60 * 60  # seconds
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\\%\s]+)(?::(\d{1,5}))?")
 BYTES_PER_CHARACTER = 12  # of a form in which every character is four percent-encoded bytes
 FORM_OVERHEAD = 10_000
+LEAST_MEMORY = 2**18  # bytes; werkzeug's parser reads files in pieces of 2**16, which count as a field's memory
 
 
 def init_app(app: Flask) -> None:
     """Hook in, and limit the size of what is accepted to the longest question."""
     limit = app.config["MAX_QUESTION_CHARS"] * BYTES_PER_CHARACTER + FORM_OVERHEAD
-    app.config.update(MAX_CONTENT_LENGTH=limit, MAX_FORM_MEMORY_SIZE=limit)
+    app.config.update(MAX_CONTENT_LENGTH=limit, MAX_FORM_MEMORY_SIZE=max(limit, LEAST_MEMORY))
     app.before_request(refuse_other_names)
     app.before_request(refuse_other_sites)
     app.after_request(set_headers)

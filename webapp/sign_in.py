@@ -5,7 +5,7 @@ from typing import cast
 from flask import Blueprint, Flask, current_app, redirect, render_template, request, url_for
 
 from . import store
-from .access import door, is_inside, sign_in_page
+from .access import count_newcomer, door, is_inside, sign_in_page
 from .chat import PAGES, Reply, answers
 from .conversation import Mode
 from .preferences import way_back
@@ -39,6 +39,7 @@ def enter() -> Reply:
     try:
         if not tries.attempt(request.remote_addr or "", lambda: closed.opens(code)):
             return sign_in_page(**shown, error=say("That is not the access code.")), 401
+        count_newcomer()
     except TooMany as refusal:
         return sign_in_page(**shown, error=str(refusal)), refusal.status, refusal.headers
     store.sign_in(closed.proof)

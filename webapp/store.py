@@ -16,9 +16,7 @@ from hmac import compare_digest
 from pathlib import Path
 from threading import Lock
 from time import time
-from typing import Any
 
-from cachelib.base import BaseCache
 from flask import Flask, current_app, g, request, session
 from flask_session import Session
 
@@ -26,16 +24,15 @@ from .conversation import MODES, Conversation, Mode, Refused, Unknown, new_id
 from .conversations import GONE, Store, Unreadable, own_id
 from .files import each, keep_private, make_folder, write_whole
 from .records import DAY, RecordFiles
+from .secret import installation_secret
+from .sessions import PREFIX, Sessions
 from .wording import say
 
 log = logging.getLogger(__name__)
 
-SESSIONS = "session:"
 INSTALLATION = re.compile("[0-9a-f]{8}")
 # Days that are kept beyond SESSION_DAYS: a use is noted once a day, and each record says by itself when it ends.
 SLACK = 2
-# Days that a session is kept whose visitor has only looked, as programs do that bring no cookie back.
-LOOKED = 7
 # What lies in a data folder.
 OWN = {"answers", "files", "installation", "local-model.log", "lock", "records", "secret"}
 
@@ -44,39 +41,15 @@ class FolderTaken(Exception):
     """Another process uses the data folder."""
 
 
-class _Sessions(BaseCache):
-    """The sessions' records. Of who has not sent anything yet, there is nothing to be kept for long."""
-
-    def __init__(self, records: RecordFiles):
-        super().__init__()
-        self._records = records
-
-    def get(self, key: str) -> Any:
-        return self._records.get(key)
-
-    def set(self, key: str, value: Any, timeout: Any = None) -> bool:
-        try:
-            return self._records.set(key, value, LOOKED * DAY if value.get("looked") else timeout)
-        except OSError as error:
-            if self._records.get(key) is None:
-                raise
-            # What is there still says who it is: who may read must not be kept from it.
-            log.error("A session could not be written again: %s", error.strerror)
-            return False
-
-    def delete(self, key: str) -> bool:
-        return self._records.delete(key)
-
-
 def init_app(app: Flask) -> None:
-    """Set up the session and the store, in `DATA_DIR`."""
+    """Set up the session and the store, in `DATA_DIR`. Raises OSError."""
     lifetime = timedelta(days=app.config["SESSION_DAYS"] + SLACK)
     records = RecordFiles(app.config["DATA_DIR"] / "records", int(lifetime.total_seconds()))
     app.extensions["store"] = Store(records)
     app.config.update(
         SESSION_TYPE="cachelib",
-        SESSION_CACHELIB=_Sessions(records),
-        SESSION_KEY_PREFIX=SESSIONS,
+        SESSION_CACHELIB=Sessions(records, installation_secret(app.config["DATA_DIR"])),
+        SESSION_KEY_PREFIX=PREFIX,
         # Browsers tell cookies apart by host alone: another Parley, on another port, has other visitors.
         SESSION_COOKIE_NAME=f"parley-{_installation(app.config['DATA_DIR'])}",
         SESSION_COOKIE_HTTPONLY=True,
@@ -111,6 +84,11 @@ def current() -> Store:
     hold(current_app.config["DATA_DIR"])
     store: Store = current_app.extensions["store"]
     return store
+
+
+def _sessions() -> Sessions:
+    sessions: Sessions = current_app.config["SESSION_CACHELIB"]
+    return sessions
 
 
 def visitor() -> str:
@@ -161,6 +139,9 @@ def signed_in(proof: str) -> bool:
 def sign_in(proof: str) -> None:
     """Let the session hold a proof, under a new id: who knows the old one has nothing of it. Raises OSError."""
     session["proof"] = proof
+    session.pop("looked", None)
+    if not visitor():
+        _begin()
     _change_id()
 
 
@@ -176,17 +157,16 @@ def _change_id() -> None:
     old, session.sid = session.sid, secrets.token_urlsafe(32)  # type: ignore[attr-defined]
     try:
         current_app.session_interface.save_session(current_app, session, current_app.response_class())
+        _sessions().leave(old)
     except OSError:
         session.sid, session.modified = old, False  # type: ignore[attr-defined]
         raise
-    current().records.delete(f"{SESSIONS}{old}")
 
 
 def own_conversation(mode: Mode = "chat") -> Conversation:
     """Return the visitor's conversation of a mode, an empty one where there is none; who has no session gets one."""
     if not visitor():
-        session.update({"visitor": new_id(), "seen": time(), "looked": True})
-        _begin_after_damage()
+        _begin()
     _note_use()
     conversation_id, owner = own_ids()[mode], visitor()
     try:
@@ -199,10 +179,36 @@ def own_conversation(mode: Mode = "chat") -> Conversation:
         return current().load(own_ids()[mode], owner)
 
 
+def _begin() -> None:
+    """Make a visitor of who has no session, or one of a visitor who is not known any more."""
+    if "proof" in session:  # There is a record, or will be one.
+        session.update({"visitor": new_id(), "seen": time()})
+    else:
+        if session:
+            _sessions().delete(f"{PREFIX}{session.sid}")  # type: ignore[attr-defined]
+        session.sid = _sessions().new_id()  # type: ignore[attr-defined]
+        session.clear()
+        session.update(_sessions().told(session.sid) or {})  # type: ignore[attr-defined]
+    _begin_after_damage()
+
+
+def is_newcomer() -> bool:
+    """Tell whether nothing is kept of who asks: they bring no session, or one that has only looked."""
+    return not session or "looked" in session
+
+
+def stay() -> None:
+    """Let the session of somebody who has only looked be kept from now on."""
+    if not visitor():
+        _begin()
+    if session.pop("looked", None):
+        session["seen"] = time()
+
+
 def _begin_after_damage() -> None:
     """Let the conversation of who comes with a session that cannot be read say so."""
     brought = request.cookies.get(current_app.config["SESSION_COOKIE_NAME"], "")
-    if aside := current().records.aside(f"{SESSIONS}{brought}", "damaged"):
+    if aside := current().records.aside(f"{PREFIX}{brought}", "damaged"):
         conversation = current().load(own_id(visitor(), "chat"), visitor())
         conversation.replaces = aside
         current().save(conversation)
@@ -223,9 +229,7 @@ def forget() -> None:
 
 def _note_use() -> None:
     """Let the lifetime of all that a visitor has begin anew, once a day."""
-    if session.get("looked") and request.method == "POST":
-        del session["looked"]
-    if "visitor" not in session or time() - session["seen"] < DAY:
+    if "visitor" not in session or "looked" in session or time() - session["seen"] < DAY:
         return
     session["seen"] = time()  # Writes the session's record.
     for conversation_id in own_ids().values():

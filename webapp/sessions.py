@@ -1,0 +1,75 @@
+"""The sessions as they are kept: of who has only looked there is nothing, because their id says by itself whose it is.
+
+Programs bring no cookie back, and many people send nothing. An id of ours, which nobody else can make, stands for
+the whole session until there is something to be kept.
+"""
+
+import hmac
+import logging
+import secrets
+from time import time
+from typing import Any
+
+from cachelib.base import BaseCache
+
+from .records import RecordFiles
+
+log = logging.getLogger(__name__)
+
+PREFIX = "session:"  # of a session's key among the records
+RANDOM = 24  # bytes of an id that nobody can guess
+SIGNATURE = 32  # hexadecimal digits of an id that nobody else can make
+
+
+class Sessions(BaseCache):
+    """The sessions' records, by their keys."""
+
+    def __init__(self, records: RecordFiles, secret: bytes):
+        super().__init__()
+        self._records = records
+        self._secret = secret
+
+    def get(self, key: str) -> Any:
+        record = self._records.get(key)
+        return self.told(key.removeprefix(PREFIX)) if record is None else record
+
+    def set(self, key: str, value: Any, timeout: Any = None) -> bool:
+        if value == self.told(key.removeprefix(PREFIX)):
+            return True
+        try:
+            return self._records.set(key, value, timeout)
+        except OSError as error:
+            if self.get(key) is None:
+                raise
+            # What is there still says who it is: who may read must not be kept from it.
+            log.error("A session could not be written again: %s", error.strerror)
+            return False
+
+    def delete(self, key: str) -> bool:
+        return self._records.delete(key)
+
+    def leave(self, session_id: str) -> None:
+        """Let nobody be known by an id any more, also where it says by itself whose it was. Raises OSError."""
+        if self.told(session_id):
+            self._records.set(PREFIX + session_id, {})
+        else:
+            self._records.delete(PREFIX + session_id)
+
+    def new_id(self) -> str:
+        """Return the id of a session of which nothing has to be kept."""
+        head = f"{int(time()):x}.{secrets.token_urlsafe(RANDOM)}"
+        return f"{head}.{self._hash('session', head)}"
+
+    def told(self, session_id: str) -> dict[str, Any] | None:
+        """Return what an id of ours says by itself; None for one that is none, or older than a session gets."""
+        head, _, signature = session_id.rpartition(".")
+        if not hmac.compare_digest(self._hash("session", head).encode(), signature.encode(errors="replace")):
+            return None
+        begun = int(head.partition(".")[0], 16)
+        if time() - begun >= self._records.lifetime:
+            return None
+        return {"_permanent": True, "visitor": self._hash("visitor", head), "seen": begun, "looked": True}
+
+    def _hash(self, purpose: str, head: str) -> str:
+        text = f"newcomer\0{purpose}\0{head}".encode(errors="replace")
+        return hmac.new(self._secret, text, "sha256").hexdigest()[:SIGNATURE]
