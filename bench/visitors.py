@@ -65,7 +65,7 @@ class Folder:
                 self.over.append(self.records.folder / self.records._path(key).name)
         if number % 10 and number % 2:
             self._files(chat, text, over)
-        if not over:
+        if number % 10 == 1:
             self.budget.spend(owner, 100)
 
     def _files(self, chat, text, over):
