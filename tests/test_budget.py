@@ -1,11 +1,15 @@
+import json
+from pathlib import Path
 from threading import Thread
 from time import time
 
+import msgspec
 import pytest
 
 from webapp.budget import DAY, Budget, BudgetSpent
 from webapp.records import RecordFiles
 
+SAMPLES = Path(__file__).parent / "samples"
 NIGHT = 1_767_225_600  # 00:00 UTC of a day
 
 
@@ -102,13 +106,47 @@ def test_a_record_names_no_visitor_and_is_gone_after_two_days(records, clock):
     assert DAY < int(expiry) - time() <= 2 * DAY
 
 
-def test_a_record_that_makes_no_sense_counts_as_none(records, clock):
+@pytest.mark.parametrize(
+    "nonsense", [[1], 5, {"all": "x", "visitors": {}}, {"all": None}, {"all": 3, "visitors": {"x": None}}]
+)
+def test_a_record_that_makes_no_sense_counts_as_none_and_is_set_aside(records, clock, nonsense):
     budget = Budget(records, 10, None, clock)
-    for nonsense in ([1], {"all": "x", "visitors": {}}, {"all": None}, {"all": 3, "visitors": {"x": None}}):
-        records.set("budget:2026-01-01", nonsense)
-        budget.check("a")
-        budget.spend("a", 1)
-        assert budget.left("a") == 9
+    records.set("budget:2026-01-01", nonsense)
+    budget.check("a")
+    budget.spend("a", 1)
+    assert budget.left("a") == 9
+    assert records.read_aside("budget:2026-01-01", "damaged") == nonsense
+
+
+@pytest.mark.parametrize("nonsense", [[1], {"tokens": "x"}, {}])
+def test_a_visitors_record_that_makes_no_sense_concerns_nobody_else(records, clock, nonsense):
+    budget = Budget(records, 100, 10, clock)
+    budget.spend("a", 4)
+    budget.spend("b", 4)
+    own = next(path for path in records.folder.iterdir() if b'"tokens"' in path.read_bytes())
+    own.write_bytes(own.read_bytes().partition(b"\n")[0] + b"\n" + msgspec.json.encode(nonsense))
+    assert sorted((budget.left("a"), budget.left("b"))) == [6, 10]
+    assert own.with_suffix(".damaged").exists()
+
+
+def test_what_was_spent_under_an_earlier_version_counts(records, clock):
+    """A record of all visitors in one, as it was kept before each had their own."""
+    records.set("budget:2026-01-01", json.loads((SAMPLES / "budget-version-1.json").read_text()))
+    budget = Budget(records, 100, 10, clock)
+    assert (budget.left("a"), budget.left("b")) == (4, 10)
+    budget.spend("a", 1)
+    assert budget.left("a") == 3
+    budget.forget("a")
+    assert budget.left("a") == 10
+    budget.check("b")
+    assert Budget(records, 51, None, clock).left("b") == 8
+
+
+def test_what_one_visitor_spends_costs_the_same_beside_many(records, clock):
+    budget = Budget(records, 10**6, 10**6, clock)
+    for number in range(50):
+        budget.spend(f"visitor {number}", 1)
+    assert max(path.stat().st_size for path in records.folder.iterdir()) < 60
 
 
 def test_nothing_is_lost_where_many_spend_at_once(records, clock):

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from werkzeug.test import Client
 
-from webapp import answer_log, create_app, settling, store
+from webapp import answer_log, create_app, running, settling, store
 
 from .conftest import Chat, Server, statuses, texts, wait_until
 from .openai_server import DONE, PNG, SILENCE, Reply, chunk, event
@@ -251,7 +251,7 @@ def test_what_cannot_even_be_read_is_told(app, chat, disk, where):
     app.config["PROPAGATE_EXCEPTIONS"] = False
     chat.answered("One?")
     with disk.fails("broken", where, reading=True):  # By werkzeug's client; Flask's wants to see the session.
-        page = Client(app).get("/", headers={"Cookie": chat.cookie(), "Host": "localhost"})
+        page = Client(app, use_cookies=False).get("/", headers={"Cookie": chat.cookie(), "Host": "localhost"})
     assert page.status_code == (503 if where == "records" else 200)
     assert where != "records" or "Input/output error" in page.text
     assert texts(chat.page()) == ["You said: One?"]
@@ -297,6 +297,66 @@ def test_an_installation_that_cannot_be_read_is_kept_and_begun_anew(app, config,
     assert re.fullmatch("parley-[0-9a-f]{8}", name)
     assert path.with_suffix(".damaged").read_bytes() == b"\xff\x00 garbage\n"
     assert create_app({"TESTING": True, **config}).config["SESSION_COOKIE_NAME"] == name
+
+
+class Gate:
+    """Holds up the first write of a file, and knows when somebody comes behind it, or has to wait for it."""
+
+    def __init__(self, files, monkeypatch):
+        self.waits, self.behind, self.opened = threading.Event(), threading.Event(), threading.Event()
+        self.durable = []  # of each write that was done, whether it was
+        write, real = files.write, running.RunningAnswer.__init__
+
+        def gated(conversation_id, name, content, *, durable=True):
+            if not self.waits.is_set():
+                self.waits.set()
+                assert self.opened.wait(10)
+            write(conversation_id, name, content, durable=durable)
+            self.durable.append(durable)
+            self.behind.set()
+
+        def init(answer, *arguments):
+            real(answer, *arguments)
+            answer.recording = self._noticed(answer.recording)
+
+        monkeypatch.setattr(files, "write", gated)
+        monkeypatch.setattr(running.RunningAnswer, "__init__", init)
+
+    def _noticed(self, lock):
+        gate = self
+
+        class Noticed:
+            def __enter__(self):
+                if gate.waits.is_set():
+                    gate.behind.set()
+                lock.acquire()
+
+            def __exit__(self, *_):
+                lock.release()
+
+        return Noticed()
+
+
+@pytest.mark.parametrize("ending", ["stop", "clear", "delete"])
+def test_what_a_slow_disk_writes_late_comes_over_nothing_newer(app, chat, openai, monkeypatch, ending):
+    """The request is written as it is sent; the answer is stopped, or all is deleted, before that is done."""
+    gate = Gate(app.extensions["files"], monkeypatch)
+    monkeypatch.setattr("webapp.answers.READ_OUT_WITHIN", 0.01)
+    chat.ask("One?")
+    assert gate.waits.wait(10)
+    path = "/visitor/delete" if ending == "delete" else f"/conversations/{chat.id}/{ending}"
+    form = {"data": {"confirmed": "yes"}, "headers": {"Cookie": chat.cookie(), "Host": "localhost"}}
+    client = Client(app, use_cookies=False)  # Flask's keeps contexts, which are not another thread's.
+    acting = threading.Thread(target=client.post, args=(path,), kwargs=form)
+    acting.start()
+    assert gate.behind.wait(10)
+    gate.opened.set()
+    acting.join()
+    wait_until(lambda: len(gate.durable) == 2)
+    assert gate.durable == [False, True]
+    left = [path.name for path in (app.config["DATA_DIR"] / "files").rglob("*.exchanges.json")]
+    assert len(left) == (ending == "stop")
+    assert openai.bodies == []
 
 
 def test_a_continued_answer_without_a_log_keeps_what_it_continues(app, chat, openai, config, disk):

@@ -56,7 +56,7 @@ ALLOWED = {
     "tokens": {"conversation"},
     "sending": {"conversation", "tokens"},
     "prices": {"tokens"},
-    "budget": {"conversation"},
+    "budget": {"conversation", "locks"},
     "rates": {"conversation"},
     "secret": {"files"},
     "access": {"chat", "conversation", "config", "forms", "i18n", "preferences", "rates", "secret", "store"},
@@ -191,7 +191,8 @@ ALLOWED = {
     "python_text": {"exchange"},
     "snippets": {"exchange", "python_text"},
     "inspector": {"chat", "exchange", "llm", "running", "snippets"},
-    "serving": {"files", "logs"},
+    "serving": {"logs", "sweep"},
+    "sweep": {"choices", "conversations", "files"},
     "__init__": {
         *("access", "answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files"),
         *("forms", "i18n", "proxy", "rates", "request_log", "room", "security", "sign_in", "store"),

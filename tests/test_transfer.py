@@ -14,8 +14,9 @@ from werkzeug.test import encode_multipart
 
 from webapp import create_app
 from webapp.exchange import Exchange
+from webapp.sweep import sweep
 
-from .conftest import Chat, statuses, texts
+from .conftest import statuses, texts
 from .openai_server import SILENCE, Reply, chunk, event
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -233,21 +234,17 @@ def test_of_several_conversations_one_is_chosen(chat):
     assert "imported already" in chat.client.post(path, data={"choice": "1"}).text
 
 
-def test_what_nobody_chose_is_removed_after_an_hour(chat, app):
-    for remove in (lambda: export(chat), lambda: other_import(app)):
-        send(chat, CHATGPT, **{"import": "one"})
-        export(chat)
-        (kept,) = (app.extensions["files"].folder / chat.id).iterdir()
-        os.utime(kept, (0, time() - 3700))
-        remove()
-        assert not kept.exists()
-    assert "Send it again" in chat.client.post(f"/conversations/{chat.id}/import/one", data={"choice": "0"}).text
-
-
-def other_import(app):
-    """Import several conversations into somebody else's."""
-    other = Chat(app.test_client())
-    send(other, CHATGPT)
+@pytest.mark.parametrize("removes", ["export", "sweep", "choices"])
+def test_what_nobody_chose_is_removed_after_an_hour(chat, app, removes):
+    address = send(chat, CHATGPT, **{"import": "one"}).location
+    export(chat)
+    (kept,) = (app.extensions["files"].folder / chat.id).iterdir()
+    os.utime(kept, (0, time() - 3700))
+    {"export": lambda: export(chat), "sweep": lambda: sweep(app), "choices": lambda: chat.client.get(address)}[
+        removes
+    ]()
+    assert not kept.exists()
+    assert "Send it again" in chat.client.post(address.partition("?")[0], data={"choice": "0"}).text
 
 
 def test_only_the_last_files_choices_are_kept(chat, app):

@@ -14,7 +14,7 @@ from time import sleep
 import msgspec
 
 from .conversation import Answer
-from .files import flush_folder, keep_private, write_whole
+from .files import OffLoop, at_once, flush_folder, keep_private, write_whole
 from .reply import MOST_CHOICES, REASONING
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,7 @@ class Logs:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        # How a flush is done, as with the records.
-        self.off_loop: Callable[..., None] = lambda flush, *arguments: flush(*arguments)
+        self.off_loop: OffLoop = at_once
         self._guard = Lock()
         self._written: set[AnswerLog] = set()  # since they were last flushed
         self._flushing = False
@@ -63,7 +62,7 @@ class Logs:
     def keep(self, answer: Answer) -> None:
         """Keep a settled answer that its record could not take, as far as there is room for it."""
         try:
-            write_whole(self._settled(answer.id), msgspec.json.encode(answer))
+            self.off_loop(write_whole, self._settled(answer.id), msgspec.json.encode(answer))
         except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
             log.error("Nor could what else is known of it be kept: %s", type(error).__name__)
 

@@ -185,7 +185,7 @@ class Answers:
         self.settling.end(settling, SETTLES_WITHIN)
 
     def _run(self, running: RunningAnswer, conversation: Conversation, turn: Turn) -> None:
-        running.call.sent = lambda call: None if running.ended else record_exchanges(self.files, running, durable=False)
+        running.call.sent = lambda call: record_exchanges(self.files, running, durable=False)
         status, failure = self._ask(running, conversation, turn)
         running.read_out.set()
         self._finish(running, status, failure)

@@ -7,24 +7,28 @@ from hashlib import sha256
 from math import ceil
 from threading import Lock
 from time import time
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct
 
 from .conversation import Refused
+from .locks import Locks
 from .wording import Sentence, say
 
 log = logging.getLogger(__name__)
 
 DAY = 86_400
+T = TypeVar("T", bound=Struct)
 
 
 class Records(Protocol):
     """Where what was spent is kept: `records.RecordFiles`."""
 
-    def get(self, key: str) -> Any: ...
+    def get_as(self, key: str, kind: type[T]) -> T | None: ...
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool: ...
+
+    def delete(self, key: str) -> bool: ...
 
 
 class BudgetSpent(Refused):
@@ -36,8 +40,16 @@ class BudgetSpent(Refused):
 
 
 class _Day(Struct):
+    """What was spent in a day. That of each visitor is a record of its own, so that it costs the same beside many."""
+
     all: int = 0
-    visitors: dict[str, int] = {}  # by the hash of their id
+    visitors: dict[str, int] = {}  # by the hash of their id, in a record of an earlier time
+
+
+class _Own(Struct):
+    """What a visitor spent in a day."""
+
+    tokens: int
 
 
 class Budget:
@@ -48,7 +60,8 @@ class Budget:
         self.per_visitor = per_visitor
         self._records = records
         self._clock = clock
-        self._lock = Lock()
+        self._lock = Lock()  # of what all spent
+        self._locks = Locks()  # of what one did
 
     def check(self, visitor: str) -> None:
         """Raise BudgetSpent where nothing is left for a visitor, before anything is sent."""
@@ -74,17 +87,22 @@ class Budget:
         """Count tokens that an answer used. Raises OSError where that cannot be kept."""
         if not self._limited or tokens <= 0:
             return
+        key = self._key()  # once: midnight may pass
         with self._lock:
-            key = self._key()  # once: midnight may pass
             day = self._day(key)
             day.all += tokens
-            day.visitors[_hash(visitor)] = day.visitors.get(_hash(visitor), 0) + tokens
             self._records.set(key, day, timeout=2 * DAY)
+        if self.per_visitor is not None:
+            with self._locks.held(own := _own_key(key, visitor)):
+                spent = _Own(self._own(key, visitor, day) + tokens)
+                self._records.set(own, spent, timeout=2 * DAY)
 
     def forget(self, visitor: str) -> None:
         """Forget what a visitor spent today; what all spent together stays. Raises OSError."""
+        key = self._key()
+        with self._locks.held(own := _own_key(key, visitor)):
+            self._records.delete(own)
         with self._lock:
-            key = self._key()
             day = self._day(key)
             if day.visitors.pop(_hash(visitor), None) is not None:
                 self._records.set(key, day, timeout=2 * DAY)
@@ -105,14 +123,16 @@ class Budget:
         return self.total is not None or self.per_visitor is not None
 
     def _spent(self, visitor: str) -> tuple[int, int]:
-        day = self._day(self._key())
-        return day.all, day.visitors.get(_hash(visitor), 0)
+        key = self._key()
+        day = self._day(key)
+        return day.all, self._own(key, visitor, day)
 
-    def _day(self, key: str) -> "_Day":
-        try:
-            return convert(self._records.get(key) or {}, _Day)
-        except ValidationError:
-            return _Day()
+    def _day(self, key: str) -> _Day:
+        return self._records.get_as(key, _Day) or _Day()
+
+    def _own(self, key: str, visitor: str, day: _Day) -> int:
+        own = self._records.get_as(_own_key(key, visitor), _Own)
+        return own.tokens if own else day.visitors.get(_hash(visitor), 0)
 
     def _key(self) -> str:
         return f"budget:{datetime.fromtimestamp(self._clock(), UTC).date()}"
@@ -129,6 +149,10 @@ class Budget:
         )
 
 
+def _own_key(key: str, visitor: str) -> str:
+    return f"{key}:{_hash(visitor)}"
+
+
 def _hash(visitor: str) -> str:
-    # The record is nobody's in particular, and need not hold what opens somebody's conversations.
+    # A record of what was spent need not hold what opens somebody's conversations.
     return sha256(visitor.encode()).hexdigest()[:16]

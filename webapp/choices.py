@@ -38,7 +38,6 @@ def keep(files: Files, conversation_id: str, import_id: str, candidates: list[Ca
     Takes them out of `candidates`.
     """
     forget(files, conversation_id)
-    _remove_old(files)
     choices: list[Choice] = []
     content = bytearray()
     pause = Pause()
@@ -57,6 +56,7 @@ def keep(files: Files, conversation_id: str, import_id: str, candidates: list[Ca
 
 def listed(files: Files, conversation_id: str, import_id: str) -> list[Choice]:
     """Return what can be chosen. Raises Unknown where the file is not kept any more."""
+    forget_old(files, conversation_id)
     try:
         with _path(files, conversation_id, import_id).open("rb") as file:
             choices = msgspec.json.decode(file.readline(), type=list[Choice])
@@ -69,6 +69,7 @@ def listed(files: Files, conversation_id: str, import_id: str) -> list[Choice]:
 
 def chosen(files: Files, conversation_id: str, import_id: str, number: int) -> Candidate:
     """Return one of the candidates. Raises BadImport for none of them, and Unknown as `listed` does."""
+    forget_old(files, conversation_id)
     try:
         with _path(files, conversation_id, import_id).open("rb") as file:
             choices = msgspec.json.decode(file.readline(), type=list[Choice])
@@ -87,15 +88,11 @@ def forget(files: Files, conversation_id: str) -> None:
 
 def forget_old(files: Files, conversation_id: str) -> None:
     """Remove it once it is older than KEPT."""
-    _remove_if_old(files.path(conversation_id, "x").parent)
+    remove_old(files.path(conversation_id, "x").parent)
 
 
-def _remove_old(files: Files) -> None:
-    for folder in files.folder.iterdir():
-        _remove_if_old(folder)
-
-
-def _remove_if_old(folder: Path) -> None:
+def remove_old(folder: Path) -> None:
+    """Remove from a conversation's folder what is older than KEPT and was not chosen."""
     try:
         for path in folder.glob("import-*"):
             if path.stat().st_mtime < time() - KEPT:

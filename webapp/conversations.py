@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from time import time
 from typing import Any
 
 import msgspec
 
 from .conversation import FORMAT_VERSION, MODES, Conversation, Mode, Refused, Unknown
 from .locks import Locks
-from .records import Damaged, RecordFiles
+from .records import DAY, Damaged, RecordFiles
 from .wording import say
 
 GONE = say("That conversation is not here any more. Reload the page to go on with the one that is.")
@@ -35,9 +36,8 @@ class Store:
     def __init__(self, records: RecordFiles):
         self.records = records
         self._locks = Locks()
-        self._forgotten: set[str] = (
-            set()
-        )  # visitors who deleted all; what they sent just before may still be on its way
+        # Visitors who deleted all, and when: what they sent just before may still be on its way.
+        self._forgotten: dict[str, float] = {}
         self._reading = Locks()  # so that of many who find a record damaged one sets it aside
 
     def load(self, conversation_id: str, owner: str) -> Conversation:
@@ -60,10 +60,20 @@ class Store:
 
     def forget(self, owner: str) -> None:
         """Know nothing of a visitor any more, whatever is still being done for them."""
-        self._forgotten.add(owner)
+        self._forgotten[owner] = time()
 
     def has_forgotten(self, owner: str) -> bool:
         return owner in self._forgotten
+
+    def forget_old(self) -> None:
+        """Let go of the visitors who deleted all a day ago: nothing of theirs is on its way any more."""
+        for owner, since in list(self._forgotten.items()):
+            if since < time() - DAY:
+                del self._forgotten[owner]
+
+    def has(self, conversation_id: str) -> bool:
+        """Tell whether there is a record of a conversation, be it one that was set aside."""
+        return self.records.has(_key(conversation_id))
 
     def _begin_in_place(self, conversation_id: str, owner: str, aside: str) -> None:
         if conversation := _empty(conversation_id, owner):
@@ -121,16 +131,16 @@ class Store:
         """Return the size of a conversation's record in bytes."""
         return self.records.size(_key(conversation_id))
 
-    def delete(self, conversation_id: str, remove: Callable[[str], None]) -> None:
+    def delete(self, conversation_id: str, remove: Callable[[str], object]) -> None:
         """Delete a conversation's record, and what `remove` deletes, while nobody can change it."""
         with self._locks.held(conversation_id):
             self.records.delete(_key(conversation_id))
             remove(conversation_id)
 
-    def remove_if_gone(self, conversation_id: str, remove: Callable[[str], None]) -> None:
+    def remove_if_gone(self, conversation_id: str, remove: Callable[[str], object]) -> None:
         """Call `remove` with a conversation's id if its record is gone, while nobody can begin it anew."""
         with self._locks.held(conversation_id):
-            if not self.records.has(_key(conversation_id)):
+            if not self.has(conversation_id):
                 remove(conversation_id)
 
 

@@ -71,10 +71,16 @@ class Ended:
 
 
 def record_exchanges(files: Files, running: RunningAnswer, *, durable: bool, again: bool = False) -> None:
-    """Write the exchanges; where that fails, the answer is worth more than how it was asked for."""
-    if exchanges := running.call.exchanges:
+    """Write the exchanges as they are now; where that fails, the answer is worth more than how it was asked for.
+
+    What is not durable is written while the answer runs, and no more once it has ended.
+    """
+    # Read and written by one after the other: on a slow disk, what was written first could come last.
+    with running.recording:
+        if not running.call.exchanges or (running.ended and not durable):
+            return
         try:
-            exchange.save(files, running.conversation_id, running.id, exchanges, durable=durable)
+            exchange.save(files, running.conversation_id, running.id, running.call.exchanges, durable=durable)
         except OSError as error:
             if again:
                 return  # Once is enough to say so.

@@ -9,9 +9,11 @@ import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from time import time
+from typing import Any
 
 from .conversation import Unknown, new_id
 from .wording import say
@@ -23,7 +25,16 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,80}(\.[a-z0-9]{1,12}){0,2}")
 PACKED = ".exchanges.json"
 PACKED_START = b"x"
 HALF = "new-"  # what the names of files begin with that are being written
+SLICE = 100  # entries of a folder that are looked at in one go
 GONE = say("That file is not here any more.")
+
+# How something is done that waits for the disk. A server whose requests share one thread has it done in another one.
+OffLoop = Callable[..., Any]
+
+
+def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Do something that waits for the disk here and now: the `OffLoop` of whoever has a thread of their own."""
+    return function(*arguments)
 
 
 def write_whole(path: Path, content: bytes | bytearray, *, durable: bool = True) -> None:
@@ -79,16 +90,54 @@ def each(folder: Path) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def older(folder: Path, seconds: float) -> Iterator[Path]:
-    """Yield what lies in a folder and was not changed for so long."""
-    return (path for path in each(folder) if _age(path) > seconds)
+def slices(folder: Path, off_loop: OffLoop) -> Iterator[list[Path]]:
+    """Yield what lies in a folder, some of it at a time. Raises OSError."""
+    entries = each(folder)
+    while some := off_loop(lambda: list(islice(entries, SLICE))):
+        yield some
+
+
+def older(paths: Iterable[Path], seconds: float) -> list[Path]:
+    """Return those of some files that were not changed for so long."""
+    return [path for path in paths if _age(path) > seconds]
 
 
 def _age(path: Path) -> float:
     try:
         return time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0  # It went meanwhile.
+    except OSError:
+        return 0  # It went meanwhile, or nobody can tell.
+
+
+class Removal:
+    """Removes files one by one; those that cannot be are left, and told of in one line."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._first: OSError | None = None
+
+    def remove(self, path: Path) -> None:
+        with self.noting():
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note an OSError, and go on behind what raised it."""
+        try:
+            yield
+        except OSError as error:
+            self._left += 1
+            self._first = self._first or error
+
+    def tell(self) -> None:
+        """Log what could not be removed, if there is any."""
+        if self._first:
+            log.error(
+                "Files that are out of date could not be removed (%d), and are tried again. The first is %s: %s",
+                self._left,
+                self._first.filename,
+                self._first.strerror,
+            )
 
 
 def _write(path: Path, content: bytes | bytearray, durable: bool) -> None:
@@ -117,8 +166,7 @@ class Files:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        # How a write is done, as with the records.
-        self.off_loop: Callable[..., None] = lambda write, *arguments: write(*arguments)
+        self.off_loop: OffLoop = at_once
         keep_private(folder)
 
     def path(self, conversation_id: str, name: str) -> Path:
@@ -148,10 +196,6 @@ class Files:
         except OSError as error:
             log.error("The files %s* of a conversation could not be removed: %s", answer_id, error.strerror)
 
-    def untouched(self, seconds: float) -> Iterator[str]:
-        """Yield the conversations in whose folders nothing was written for so long."""
-        return (path.name for path in older(self.folder, seconds) if NAME.fullmatch(path.name))
-
     def sizes(self, conversation_id: str) -> list[int]:
         """Return the size of each file of a conversation, in bytes."""
         try:
@@ -165,23 +209,29 @@ class Files:
         folder = self.path(conversation_id, "x").parent
         return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
-    def remove(self, conversation_id: str, names: Iterable[str] | None = None) -> None:
-        """Remove files of a conversation, and the folder if none is left; all of them where none is named."""
+    def remove(self, conversation_id: str, names: Iterable[str] | None = None) -> bool:
+        """Remove files of a conversation, all where none is named, and the folder if none is left; False if one is."""
         folder = self.path(conversation_id, "x").parent
-        if names is None:
-            shutil.rmtree(folder, ignore_errors=True)
-            kept = [folder.name] if folder.exists() else []
-        else:
-            kept = [name for name in names if not _removed(folder / name)]
-            with suppress(OSError):
-                folder.rmdir()
-        if kept:
+        if not self.off_loop(_remove, folder, names):
             log.error("The files in %s could not be removed.", folder)
+            return False
+        return True
+
+
+def _remove(folder: Path, names: Iterable[str] | None) -> bool:
+    """Remove files of a folder, all where none is named; False where one is left that goes with its conversation."""
+    if names is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+    kept = [name for name in names if not _removed(folder / name)]
+    with suppress(OSError):
+        folder.rmdir()
+    return not kept
 
 
 def _removed(path: Path) -> bool:
     try:
         path.unlink(missing_ok=True)
     except OSError:
-        return False  # It goes with its conversation.
+        return False
     return True

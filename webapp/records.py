@@ -5,22 +5,22 @@ for a missing one, and either way a conversation would be gone without a word.
 """
 
 import logging
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from time import sleep, time
-from typing import Any, Literal
+from time import time
+from typing import Any, Literal, TypeVar, overload
 
 import msgspec
 from cachelib.base import BaseCache
 
 from .conversation import new_id
-from .files import each, keep_private, write_whole
+from .files import OffLoop, Removal, at_once, keep_private, slices, write_whole
 from .locks import Locks
 
 log = logging.getLogger(__name__)
 
 DAY = 86_400
+T = TypeVar("T")
 
 # Why a record lies beside its place, where nothing overwrites it.
 Aside = Literal["damaged", "newer"]
@@ -45,9 +45,7 @@ class RecordFiles(BaseCache):
         super().__init__(lifetime)
         self.folder = folder
         self.lifetime = lifetime
-        # How a write is done, which waits for the disk. A server whose requests share one thread puts
-        # something here that waits in another one.
-        self.off_loop: Callable[..., None] = lambda write, *arguments: write(*arguments)
+        self.off_loop: OffLoop = at_once
         self._locks = Locks()
         keep_private(folder)
 
@@ -58,24 +56,37 @@ class RecordFiles(BaseCache):
         except Damaged:
             return None
 
-    def read(self, key: str) -> Any:
+    def get_as(self, key: str, kind: type[T]) -> T | None:
+        """Return a record's value as one of a kind; None where there is none that can be read."""
+        try:
+            return self.read(key, kind)
+        except Damaged:
+            return None
+
+    @overload
+    def read(self, key: str) -> Any: ...
+
+    @overload
+    def read(self, key: str, kind: type[T]) -> T | None: ...
+
+    def read(self, key: str, kind: Any = Any) -> Any:
         """Return a record's value; None where there is none. Raises Damaged, and OSError."""
         try:
-            return self._value(key)
+            return self._value(key, kind)
         except ValueError:
             pass
         with self._locks.held(self._path(key).name):  # Somebody else may have set it aside by now, and begun anew.
             try:
-                return self._value(key)
+                return self._value(key, kind)
             except ValueError as error:
                 raise Damaged(self.set_aside(key, error)) from None
 
-    def _value(self, key: str) -> Any:
+    def _value(self, key: str, kind: Any) -> Any:
         try:
             expiry, _, value = self._path(key).read_bytes().partition(b"\n")
         except FileNotFoundError:
             return None
-        return msgspec.json.decode(value) if int(expiry) > time() else None
+        return msgspec.json.decode(value, type=kind) if int(expiry) > time() else None
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         """Write a record that lives `timeout` seconds, or for the folder's lifetime."""
@@ -117,12 +128,16 @@ class RecordFiles(BaseCache):
 
     def remove_expired(self) -> None:
         """Delete the records whose time is over, and what a crash left half written."""
-        for path in each(self.folder):
-            sleep(0)  # Let requests go first.
-            if self._is_over(path):
+        removal = Removal()
+        for paths in slices(self.folder, self.off_loop):
+            for path in self.off_loop(lambda some: [one for one in some if self._is_over(one)], paths):
                 with self._locks.held(path.name):  # It may be written just now.
-                    if self._is_over(path):
-                        path.unlink(missing_ok=True)
+                    self.off_loop(self._remove_if_over, path, removal)
+        removal.tell()
+
+    def _remove_if_over(self, path: Path, removal: Removal) -> None:
+        if self._is_over(path):
+            removal.remove(path)
 
     def _is_over(self, path: Path) -> bool:
         try:

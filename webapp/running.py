@@ -72,6 +72,7 @@ class RunningAnswer:
         self.ended = False  # no more text is taken
         self.settled = Event()  # and the record has it
         self.call.sent_from = conversation.sent_from
+        self.recording = Lock()  # held by who writes its exchanges
         self.read_out = Event()  # nothing of the reply is being read any more
         self._news = Condition(Lock())
         self._logs = logs

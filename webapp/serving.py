@@ -1,11 +1,9 @@
 """Serving with gunicorn and gevent: one process of many greenlets, and an orderly end."""
 
-import logging
 import os
 import socket
 from collections.abc import Callable, Iterable
 from threading import Thread
-from time import sleep, time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +15,12 @@ from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
-from .files import HALF, each, older
 from .logs import hub_failed
+from .sweep import sweep_daily
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-log = logging.getLogger(__name__)
-
-DAY = 86_400
 GRACE = 8  # seconds for what still runs when the server is told to stop
 
 
@@ -103,60 +98,19 @@ class Server(BaseApplication):  # type: ignore[misc]
         app = self.make_app()
         app.wsgi_app = _Bodies(app.wsgi_app)  # type: ignore[method-assign]
         app.debug = False  # whatever FLASK_DEBUG says: its traces are for nobody but a developer
-        # A slow disk must not stop the other greenlets, so that a record is written in a real thread.
+        # A slow disk must not stop the other greenlets, so that what waits for it is done in a real thread.
         for part in (app.extensions["store"].records, app.extensions["files"], app.extensions["answers"].logs):
             part.off_loop = _in_a_thread
         app.extensions["backend"].start()
-        Thread(target=_sweep, args=(app,), name="sweep", daemon=True).start()
+        Thread(target=sweep_daily, args=(app,), name="sweep", daemon=True).start()
         return app
 
     def run(self) -> None:
         Arbiter(self).run()
 
 
-def _in_a_thread(function: Callable[..., None], *arguments: Any) -> None:
-    gevent.get_hub().threadpool.apply(function, arguments)
-
-
-def _sweep(app: Flask) -> None:
-    """Remove once a day what nobody has used for SESSION_DAYS."""
-    while True:
-        sweep(app)
-        sleep(DAY)
-
-
-def sweep(app: Flask) -> None:
-    """Remove the records whose time is over, then what belonged to them. What fails is tried again the next day."""
-    parts = [lambda: _remove_files(app), lambda: _remove_logs(app), lambda: _remove_halves(app)]
-    for part in (app.extensions["store"].records.remove_expired, *parts):
-        try:
-            part()
-        except Exception:
-            log.exception("Not everything that is out of date could be removed from the data folder.")
-
-
-def _remove_files(app: Flask) -> None:
-    # A younger folder may be one whose conversation was begun a moment ago.
-    for conversation_id in app.extensions["files"].untouched(DAY):
-        sleep(0)  # Let requests go first.
-        app.extensions["store"].remove_if_gone(conversation_id, app.extensions["files"].remove)
-
-
-def _remove_logs(app: Flask) -> None:
-    """Remove what was kept of answers that broke off and that nobody came back for."""
-    for path in older(app.config["DATA_DIR"] / "answers", app.config["SESSION_DAYS"] * DAY):
-        if path.suffix in (".log", ".json"):
-            path.unlink(missing_ok=True)
-
-
-def _remove_halves(app: Flask) -> None:
-    """Remove what a crash left half written; the records do so themselves."""
-    data = app.config["DATA_DIR"]
-    for folder in (data, data / "answers", *each(data / "files")):
-        sleep(0)
-        for path in folder.glob(f"{HALF}*"):
-            if path.stat().st_mtime < time() - DAY:
-                path.unlink(missing_ok=True)
+def _in_a_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    return gevent.get_hub().threadpool.apply(function, arguments)
 
 
 class _Bodies:
