@@ -16,7 +16,7 @@ from webapp import create_app
 from webapp.exchange import Exchange
 from webapp.sweep import sweep
 
-from .conftest import statuses, texts
+from .conftest import Chat, statuses, texts
 from .openai_server import SILENCE, Reply, chunk, event
 
 SAMPLES = Path(__file__).parent / "samples"
