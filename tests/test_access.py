@@ -64,7 +64,7 @@ def test_somebody_elses_ids_are_like_unknown_ones_at_every_address(app, htmx):
     }
     unknown = {name: value if name == "kind" else "z" * 22 for name, value in real.items()}
     tried, expected = 0, []
-    headers = {"HX-Request": "true"} if htmx else {}
+    headers = {"Last-Event-ID": "3"} | ({"HX-Request": "true"} if htmx else {})  # As a stream that connects again.
     for ids, conversation_id in ((real, owner.id), (unknown, "y" * len(owner.id))):
         for number, (method, path) in enumerate(addresses(app, conversation_id, ids)):
             reply = stranger.client.open(path, method=method, data={"question": "Mine?"}, headers=headers)

@@ -72,7 +72,8 @@ def _answer(message: str, status: int, headers: dict[str, str] | None = None) ->
     # For htmx the fragment: the page it lands in still has what was typed.
     if "HX-Request" in request.headers:
         return Response(render_template("_notice.html", message=message), status, headers)
-    return Response(render_template("error.html", message=message, typed=typed()), status, headers)
+    kept = "" if status == 413 else typed()  # What was too large to be read has no fields.
+    return Response(render_template("error.html", message=message, typed=kept), status, headers)
 
 
 def _wants_text() -> bool:
