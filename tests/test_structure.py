@@ -69,7 +69,18 @@ ALLOWED = {
     "event_stream": {"llm_errors"},
     "reply": {"assembly", "event_stream", "llm_errors", "redaction"},
     "call": {"exchange", "llm_errors", "reply"},
-    "llm": {"assembly", "call", "config", "endpoint", "exchange", "llm_errors", "redaction", "reply", "sound"},
+    "llm": {
+        "assembly",
+        "call",
+        "config",
+        "endpoint",
+        "exchange",
+        "llm_errors",
+        "pausing",
+        "redaction",
+        "reply",
+        "sound",
+    },
     "endpoint": {"redaction"},
     "redaction": set(),
     "request": {"conversation", "llm_errors", "parameters"},
@@ -156,9 +167,10 @@ ALLOWED = {
     "candidate": {"question", "conversation"},
     "foreign": {"candidate", "conversation"},
     "exported": {"reply", "candidate", "conversation", "export", "links"},
-    "importing": {"candidate", "exported", "foreign", "json_file"},
+    "importing": {"candidate", "exported", "foreign", "json_file", "pausing"},
     "json_file": {"candidate"},
-    "choices": {"candidate", "conversation", "files", "json_file"},
+    "pausing": set(),
+    "choices": {"candidate", "conversation", "files", "pausing"},
     "transfer": {
         "candidate",
         "chat",
@@ -227,7 +239,7 @@ WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", 
 WITHOUT_FLASK += ("beginning", "growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget", "rates", "secret")
 WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
-WITHOUT_FLASK += ("json_file",)
+WITHOUT_FLASK += ("json_file", "pausing")
 
 
 def imports(module):

@@ -14,7 +14,7 @@ from msgspec import Struct
 from .candidate import BadImport, Candidate
 from .conversation import ID, Unknown
 from .files import Files
-from .json_file import Pause
+from .pausing import Pause
 from .wording import say
 
 log = logging.getLogger(__name__)

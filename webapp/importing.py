@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from .candidate import BadImport, Candidate, TooLarge, checked, mapping
 from .exported import exported
 from .foreign import chatgpt, message_list, open_webui
-from .json_file import TOO_MANY, Pause, check_together, entries, opened
+from .json_file import TOO_MANY, check_together, entries, opened
+from .pausing import Pause
 from .wording import say
 
 # A long history comes in several files of one archive.

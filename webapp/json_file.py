@@ -7,7 +7,6 @@ A few bytes of JSON may stand for an object of a hundred, so that what is in a f
 import codecs
 import json
 import re
-from time import monotonic, sleep
 from typing import Any
 
 import msgspec
@@ -23,7 +22,6 @@ LARGEST_ONE = 30 * 2**20  # bytes; what is kept of it is at most a third
 MOST_QUOTES = 2_000_000  # and backslashes, up to which texts are looked for
 MOST_HALVES = 100_000
 LENIENT = 8 * 2**20  # bytes; the parser that takes everything would stop all others for long
-STRETCH = 0.02  # seconds in which nobody else is served
 
 TOO_MANY = say(
     "The file holds more single things than any export does that Parley can import. Split it, or send fewer "
@@ -38,18 +36,6 @@ HALF = re.compile(
 )
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 BEFORE = 64  # bytes that are looked at for backslashes
-
-
-class Pause:
-    """Lets others go first, now and then. A sleep of 0 would not: it comes back before anything arrived is seen."""
-
-    def __init__(self) -> None:
-        self._since = monotonic()
-
-    def __call__(self) -> None:
-        if monotonic() - self._since > STRETCH:
-            sleep(0.001)
-            self._since = monotonic()
 
 
 def entries(document: bytes) -> tuple[list[Any], bool]:

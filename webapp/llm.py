@@ -31,6 +31,7 @@ from .llm_errors import (
     Unreachable,
     from_status,
 )
+from .pausing import in_turn
 from .redaction import Redaction
 from .reply import REASONING, Piece, Reply, cleaned, model_objects, read, without_text
 from .sound import speech, transcription
@@ -122,7 +123,7 @@ class LLM:
         Once every choice has said why it ended, all of the text is there: it does not matter how the connection ends.
         """
         try:
-            for piece in pieces:
+            for piece in in_turn(pieces):
                 if monotonic() - reply.heard > self._answer_timeout:
                     raise httpx2.ReadTimeout("Comments, and nothing else.")
                 yield piece
