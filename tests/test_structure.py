@@ -189,7 +189,7 @@ ALLOWED = {
     },
     "python_text": {"exchange"},
     "snippets": {"exchange", "python_text"},
-    "inspector": {"chat", "exchange", "llm", "running", "snippets"},
+    "inspector": {"chat", "conversation", "exchange", "llm", "running", "snippets"},
     "serving": {"files", "logs"},
     "__init__": {
         *("access", "answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files"),
