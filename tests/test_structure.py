@@ -190,7 +190,7 @@ ALLOWED = {
     },
     "python_text": {"exchange"},
     "snippets": {"exchange", "python_text"},
-    "inspector": {"chat", "exchange", "llm", "running", "snippets"},
+    "inspector": {"chat", "conversation", "exchange", "llm", "running", "snippets"},
     "serving": {"logs", "sweep"},
     "sweep": {"choices", "conversations", "files"},
     "__init__": {
