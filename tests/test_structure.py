@@ -156,7 +156,7 @@ ALLOWED = {
     "exported": {"reply", "candidate", "conversation", "export", "links"},
     "importing": {"candidate", "exported", "foreign", "json_file"},
     "json_file": {"candidate"},
-    "choices": {"candidate", "conversation", "files", "json_file"},
+    "choices": {"candidate", "conversation", "files"},
     "transfer": {
         "candidate",
         "chat",
