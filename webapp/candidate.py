@@ -4,7 +4,6 @@ Whatever a file holds, a candidate is of our own types, and its texts can be rea
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
