@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from functools import partial
 from hmac import compare_digest
@@ -54,7 +54,12 @@ class _Sessions(BaseCache):
         self._records = records
 
     def get(self, key: str) -> Any:
-        return self._records.get(key)
+        found = self._records.get_as(key, dict[str, Any])
+        if found is None or _is_session(found):
+            return found
+        with suppress(FileNotFoundError):  # Another request was faster.
+            self._records.set_aside(key, "it is no session's")
+        return None
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         try:
@@ -72,6 +77,10 @@ class _Sessions(BaseCache):
         except OSError as error:  # The browser forgets its id; the record ends by itself.
             log.error("A session could not be deleted: %s", error.strerror)
             return False
+
+
+def _is_session(found: dict[str, Any]) -> bool:
+    return "visitor" not in found or (isinstance(found["visitor"], str) and isinstance(found.get("seen"), int | float))
 
 
 def init_app(app: Flask) -> None:
