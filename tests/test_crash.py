@@ -229,14 +229,17 @@ def test_kill_9_at_random_moments_loses_nothing(hard, openai, tmp_path, half):
     reader, changer = Client(server), Client(server)
     clients = (reader, changer)
     seen, hit = set(), Counter()
+    openai.enqueue(Reply.text(*WORDS))
+    reader.ask_and_follow(f"Answered before, {half}?")  # What is settled stays so.
     for number in range(half, ROUNDS, 2):
         openai.enqueue(*(Reply.text(*WORDS, delay=0.003) for _ in clients))
         last = next(reversed(changer.record(folder).turns), None)
         aim = AIMS[number // 2 % len(AIMS)]
         aimed = {"editing": editing, "clearing": clearing, "importing": importing}.get(aim)
+        beside = chance.choice(OTHERS) if last else asking  # The others have something to do only then.
         acting = [
             threading.Thread(target=attempt, args=(asking, reader, number, None)),
-            threading.Thread(target=attempt, args=(aimed or chance.choice(OTHERS), changer, number, last)),
+            threading.Thread(target=attempt, args=(aimed or beside, changer, number, last)),
         ]
         for thread in acting:
             thread.start()
@@ -256,7 +259,7 @@ def test_kill_9_at_random_moments_loses_nothing(hard, openai, tmp_path, half):
             seen |= {answer.status for turn in check(client, folder).turns for answer in turn.answers}
     print("hit", dict(hit))
     assert hit.keys() >= set(AIMS) - {None}, "Not everything was hit."
-    assert seen == {"done", "interrupted"}, "The moments were too much alike."
+    assert seen == {"done", "interrupted"}
     assert not list(folder.rglob("*.damaged"))
     assert not list((folder / "answers").glob("*.settled.json"))
     assert len(list(folder.rglob("new-*"))) <= ROUNDS
