@@ -73,7 +73,9 @@ class Logs:
         except FileNotFoundError:
             return None
         except ValueError:
-            log.error("What is kept of answer %s beside its log cannot be read.", answer_id)
+            aside = self._settled(answer_id).with_suffix(".damaged")
+            log.error("What is kept of answer %s beside its log cannot be read; it is kept as %s.", answer_id, aside)
+            self._settled(answer_id).replace(aside)
             return None
         return answer if answer.id == answer_id and answer.status != "pending" else None
 

@@ -122,8 +122,7 @@ class RecordFiles(BaseCache):
     def delete(self, key: str) -> bool:
         """Delete a record, and what was set aside in its place."""
         path = self._path(key)
-        for one in (path, path.with_suffix(".damaged"), path.with_suffix(".newer")):
-            one.unlink(missing_ok=True)
+        self.off_loop(_unlink, [path, path.with_suffix(".damaged"), path.with_suffix(".newer")])
         return True
 
     def remove_expired(self) -> None:
@@ -178,3 +177,8 @@ class RecordFiles(BaseCache):
 
     def delete_aside(self, key: str, why: Aside) -> None:
         self._path(key).with_suffix(f".{why}").unlink(missing_ok=True)
+
+
+def _unlink(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
