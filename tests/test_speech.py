@@ -361,7 +361,8 @@ def test_an_answer_that_is_still_coming_is_not_read(chat, openai):
     ("reply", "told"),
     [
         (Reply.error(400, "Unknown voice nova."), "Unknown voice nova."),
-        (Reply([b'{"error": "none"}'], content_type="application/json"), "sent no audio"),
+        (Reply([b'{"error": "No voice."}'], content_type="application/json"), "could not be read aloud. No voice."),
+        (Reply([b'{"odd": "none"}'], content_type="application/json"), "sent no audio"),
         (Reply([b"<h1>Welcome</h1>"], content_type="text/html"), "Welcome"),
         (Reply([], content_type="audio/mpeg"), "without any sound"),
     ],
