@@ -1,9 +1,11 @@
 """An answer's Markdown as HTML: what a reader sees, and what a model cannot do."""
 
+import gc
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import comrak
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -715,3 +717,18 @@ def test_what_nests_without_end_overflows_nothing(text):
 def test_what_would_nest_too_deep_is_text(text):
     assert "".join(shown(text).split()).replace(">", "") == "".join(text.split()).replace(">", "")
     assert not re.search("[\ufdd0-\ufdef]", html(text))
+
+
+def test_a_text_that_was_rendered_leaves_nothing_in_memory():
+    """The parser's objects hold each other in circles, which nothing collects."""
+
+    def nodes():
+        gc.collect()
+        return sum(isinstance(one, comrak.AstNode) for one in gc.get_objects())
+
+    before = nodes()
+    render(
+        "# One\n\n- *two* `three` [four](http://five.six)\n\n| a |\n|---|\n| b |\n\n> - seven[^1]\n\n[^1]: Eight.", "x"
+    )
+    list(blocks("A **b**\n\nc", "x", open=True))
+    assert nodes() == before
