@@ -197,8 +197,10 @@ def check(client, folder):
                 continue
             assert WHOLE.startswith(answer.text)
             assert len(answer.text) >= client.received.get(answer.id, 0), "Somebody had read more than is kept."
-            assert answer.status == "interrupted" or answer.text == WHOLE
-            assert answer.can_continue == (answer.status == "interrupted" and bool(answer.text))
+            # A clear stops what is being written first, and may have come no further.
+            broke_off = answer.status in ("interrupted", "stopped")
+            assert broke_off or answer.text == WHOLE
+            assert answer.can_continue == (broke_off and bool(answer.text))
     return conversation
 
 
@@ -259,7 +261,7 @@ def test_kill_9_at_random_moments_loses_nothing(hard, openai, tmp_path, half):
             seen |= {answer.status for turn in check(client, folder).turns for answer in turn.answers}
     print("hit", dict(hit))
     assert hit.keys() >= set(AIMS) - {None}, "Not everything was hit."
-    assert seen == {"done", "interrupted"}
+    assert {"done", "interrupted"} <= seen <= {"done", "interrupted", "stopped"}
     assert not list(folder.rglob("*.damaged"))
     assert not list((folder / "answers").glob("*.settled.json"))
     assert len(list(folder.rglob("new-*"))) <= ROUNDS
