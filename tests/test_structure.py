@@ -16,6 +16,7 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 ALLOWED = {
     "audio": {
         *("backend", "budget", "conversation", "files", "llm_errors", "locks", "rates", "sound", "spoken", "tokens"),
+        *("conversations", "room"),
     },
     "media": {"chat", "conversation", "files", "store"},
     "speech": {"audio", "chat", "conversation", "forms", "spoken", "store"},

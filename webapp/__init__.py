@@ -62,11 +62,12 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     records = app.extensions["store"].records
     app.extensions["budget"] = budget = Budget(records, app.config["TOKEN_BUDGET"], app.config["VISITOR_TOKEN_BUDGET"])
     rates = Rates(app.config)
-    room = Room(app.extensions["store"], files, app.config["MAX_TURNS"], app.config["VISITOR_MB"])
+    limits = [app.config[name] for name in ("MAX_TURNS", "VISITOR_MB", "MIN_FREE_MB")]
+    room = Room(app.extensions["store"], files, *limits)
     app.extensions["answers"] = Answers(
         app.extensions["store"], backend, files, budget, rates, room, app.config["DATA_DIR"] / "answers"
     )
-    app.extensions["audio"] = Audio(backend, files, budget, rates, app.config["SPEECH_VOICE"])
+    app.extensions["audio"] = Audio(backend, files, budget, rates, room, app.config["SPEECH_VOICE"])
 
     forms.init_app(app)
     proxy.init_app(app)

@@ -141,6 +141,12 @@ SETTINGS = (
         "How much a visitor's conversations and their files may take, in MB.",
         whole(1, 1_000_000),
     ),
+    Setting(
+        "MIN_FREE_MB",
+        "200",
+        "MB of the disk that are left free for answers under way: with less, nothing new is taken. 0: none.",
+        whole(0, 1_000_000),
+    ),
     Setting("PRICES", None, "A JSON file with what each model costs, in the form of docs/prices.example.json.", path),
     Setting(
         "TOKEN_BUDGET",
@@ -170,6 +176,18 @@ SETTINGS = (
         "ADDRESS_VISITORS_PER_HOUR",
         "300",
         "New visitors who may send something from one address in an hour. 0: no limit.",
+        whole(0, 1_000_000),
+    ),
+    Setting(
+        "VISITOR_IMPORT_MB_PER_HOUR",
+        "1000",
+        "MB that each visitor may import in an hour: a file's, and again what is kept of it. 0: no limit.",
+        whole(0, 1_000_000),
+    ),
+    Setting(
+        "ADDRESS_IMPORT_MB_PER_HOUR",
+        "3000",
+        "The same for all visitors who come from one address (IPv6: one /64 network). 0: no limit.",
         whole(0, 1_000_000),
     ),
     Setting(
