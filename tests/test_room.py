@@ -109,3 +109,19 @@ def test_imports_are_counted_by_visitor_and_by_address(app, language, says):
     assert send(second, CHATGPT).status_code == 303
     assert send(second, MESSAGES).status_code == 429, "Of what is kept of it there is no more room in the hour."
     assert "One?" in second.answered("One?"), "Questions are counted by themselves."
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [("MOST_ANSWERS", "2 answers with their versions; one may have 1"), ("MOST_MB", "without its files")],
+)
+def test_a_conversation_is_never_more_than_can_be_read_with_each_page(chat, openai, monkeypatch, limit, says):
+    chat.answered("One?")
+    monkeypatch.setattr(f"webapp.room.{limit}", 1 if limit == "MOST_ANSWERS" else 0.0001)
+    turn = chat.turn_id()
+    for reply in (chat.ask("Two?"), chat.post(f"turns/{turn}/retry"), send(chat, MESSAGES)):
+        assert reply.status_code == 413 and says in reply.text
+    assert chat.turn_id() == turn and len(openai.paths) == 1
+    chat.post("clear", confirmed="yes")
+    monkeypatch.undo()
+    assert "Two?" in chat.answered("Two?")

@@ -139,7 +139,8 @@ ALLOWED = {
     "mending": {"emphasis", "fences"},
     "unfolding": {"conversation", "growth", "markdown", "mending"},
     "beginning": {"conversation", "growth", "unfolding"},
-    "following": {"answers", "beginning", "conversation", "growth", "i18n", "reply", "running"},
+    "allotment": {"beginning", "conversation", "running"},
+    "following": {"answers", "beginning", "conversation", "growth", "i18n", "pausing", "reply", "running"},
     "errors": {"conversation", "forms", "i18n", "store"},
     "json_text": set(),
     "parameter": {"conversation"},
@@ -151,7 +152,7 @@ ALLOWED = {
         "question",
         "answers",
         "backend",
-        "beginning",
+        "allotment",
         "conversation",
         "following",
         "forms",
@@ -168,7 +169,7 @@ ALLOWED = {
     "notebook": {"config", "conversation", "exchange", "export", "python_text"},
     "candidate": {"question", "conversation"},
     "foreign": {"candidate", "conversation"},
-    "exported": {"reply", "candidate", "conversation", "export", "links"},
+    "exported": {"reply", "candidate", "conversation", "export", "links", "tokens"},
     "importing": {"candidate", "exported", "foreign", "json_file", "pausing"},
     "json_file": {"candidate"},
     "pausing": set(),
@@ -239,7 +240,7 @@ WITHOUT_FLASK += ("setting", "records", "conversations", "room", "logs", "answer
 WITHOUT_FLASK += ("child", "answer_log", "ended", "running", "settling")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
-WITHOUT_FLASK += ("beginning", "growth", "emphasis", "mending", "unfolding")
+WITHOUT_FLASK += ("allotment", "beginning", "growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget", "rates", "secret")
 WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 WITHOUT_FLASK += ("json_file", "pausing")

@@ -8,6 +8,9 @@ from .conversations import Store
 from .files import Files
 from .wording import say
 
+MOST_ANSWERS = 10_000  # of a conversation: each is read, and its tokens are added up, whenever the page is opened
+MOST_MB = 50  # of a conversation's record: to read it takes a tenth of a second
+
 
 class NoRoom(Refused):
     status = 413
@@ -20,7 +23,7 @@ class DiskFull(Refused):
 class Room:
     """What there is room for. Raises NoRoom or DiskFull before anything is kept that there is none for."""
 
-    def __init__(self, store: Store, files: Files, max_turns: int, visitor_mb: int, min_free_mb: int):
+    def __init__(self, store: Store, files: Files, max_turns: int, visitor_mb: int, min_free_mb: int = 0):
         self._store = store
         self._files = files
         self._max_turns = max_turns
@@ -36,6 +39,27 @@ class Room:
                     "Export it if you want to keep it, then clear it.",
                     count=count,
                     limit=self._max_turns,
+                )
+            )
+        if (count := sum(len(turn.answers) for turn in conversation.every_turn())) > MOST_ANSWERS:
+            raise NoRoom(
+                say(
+                    "This conversation would have {count:,} answers with their versions; one may have {limit:,}. "
+                    "Export it if you want to keep it, then clear it.",
+                    count=count,
+                    limit=MOST_ANSWERS,
+                )
+            )
+
+    def check_record(self, conversation_id: str, more: int = 0) -> None:
+        """Raise NoRoom where a conversation's text, and `more` bytes, are more than one can be read with each page."""
+        if (size := self._store.size(conversation_id) + more) > MOST_MB * 2**20:
+            raise NoRoom(
+                say(
+                    "This conversation would have {size:,.0f} MB without its files; one may have {limit:,} MB. "
+                    "Export it if you want to keep it, then clear it.",
+                    size=size / 2**20,
+                    limit=MOST_MB,
                 )
             )
 

@@ -127,7 +127,9 @@ def _answered(conversation: Conversation, change: Callable[[], Reply]) -> Reply:
 
 def _add(conversation: Conversation, candidate: Candidate, first_id: str, skipped: Counter[str]) -> Reply:
     _check_parameters(candidate)
-    _take_room(conversation, len(msgspec.json.encode(candidate)))
+    size = len(msgspec.json.encode(candidate))
+    answers().room.check_record(conversation.id, size)
+    _take_room(conversation, size)
     with store.editing(conversation.id) as edited:
         skipped = skipped + add(edited, candidate, first_id)
         answers().room.check_turns(edited)
