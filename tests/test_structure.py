@@ -155,6 +155,7 @@ ALLOWED = {
         "allotment",
         "conversation",
         "following",
+        "rates",
         "forms",
         "pictures",
         "request",

@@ -47,7 +47,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from .budget import Budget
     from .config import read
     from .files import Files
-    from .rates import Rates
+    from .rates import Rates, Streams
     from .room import Room
 
     app = Flask(__name__, template_folder="../templates", static_folder=None)
@@ -62,6 +62,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     records = app.extensions["store"].records
     app.extensions["budget"] = budget = Budget(records, app.config["TOKEN_BUDGET"], app.config["VISITOR_TOKEN_BUDGET"])
     rates = Rates(app.config)
+    app.extensions["streams"] = Streams(app.config)
     limits = [app.config[name] for name in ("MAX_TURNS", "VISITOR_MB", "MIN_FREE_MB")]
     room = Room(app.extensions["store"], files, *limits)
     app.extensions["answers"] = Answers(

@@ -18,6 +18,7 @@ from .following import read_positions
 from .forms import MULTIPART, URLENCODED, typed, unquoted
 from .pictures import picture_name
 from .question import BadQuestion, check_question
+from .rates import Streams
 from .request import PATHS
 from .wording import say
 
@@ -173,7 +174,7 @@ def stream(conversation_id: str, answer_id: str) -> Response:
     """Send an answer's text from a position on as server-sent events, then its end.
 
     The positions, in characters, are each event's id, and come back as `Last-Event-ID`. With `poll`
-    the stream ends after what is there.
+    the stream ends after what is there. Raises TooMany where somebody follows too many already.
     """
     conversation = opened(conversation_id)
     conversation.turn_of(answer_id)
@@ -181,11 +182,15 @@ def stream(conversation_id: str, answer_id: str) -> Response:
     start = read_positions(last or request.args.get("after", ""))
     polled = "poll" in request.args
     events = following.events(answers(), conversation, answer_id, start, again=bool(last), polled=polled)
-    return Response(
+    response = Response(
         stream_with_context(events),
         mimetype="text/event-stream",
         headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
     )
+    if request.method == "GET" and not polled:  # To HEAD nothing is streamed, and nothing tells of its end.
+        streams: Streams = current_app.extensions["streams"]
+        response.call_on_close(streams.open(conversation.owner))
+    return response
 
 
 @blueprint.get("/model")

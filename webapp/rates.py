@@ -5,6 +5,7 @@ Counts are in memory and go with their time; a restart forgets them. Raises
     TooMany              429; `retry_after` says when it can be done again
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from ipaddress import IPv6Address, ip_address
 from math import ceil
@@ -154,6 +155,37 @@ class Rates:
                 seconds=A_MOMENT,
             )
             raise TooMany(message, A_MOMENT)
+
+
+class Streams:
+    """The streams that follow answers: each takes a connection and renders for itself. A limit of 0 is none."""
+
+    def __init__(self, config: Mapping[str, Any]):
+        self._of_visitor: int = config["VISITOR_STREAMS"]
+        self._of_all: int = config["MAX_STREAMS"]
+        self._open: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def open(self, visitor: str) -> Callable[[], None]:
+        """Count one more stream, and return what is to be called at its end. Raises TooMany.
+
+        A page that is refused one asks for the answer now and then, and misses nothing.
+        """
+        with self._lock:
+            mine = self._of_visitor and self._open[visitor] >= self._of_visitor
+            if mine or (self._of_all and self._open.total() >= self._of_all):
+                self._open += Counter()  # Who has none is not kept.
+                raise TooMany(
+                    say("As many answers are being followed as may be at once. This page asks for it now and then."),
+                    A_MOMENT,
+                )
+            self._open[visitor] += 1
+        return lambda: self._close(visitor)
+
+    def _close(self, visitor: str) -> None:
+        with self._lock:
+            self._open[visitor] -= 1
+            self._open += Counter()
 
 
 class Tries:
