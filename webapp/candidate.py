@@ -42,6 +42,11 @@ KINDS: dict[str, Callable[[int], Sentence]] = {
     "exchange": lambda number: say_many(
         "{number:,} request with its reply", "{number:,} requests with their replies", number
     ),
+    "beyond": lambda number: say_many(
+        "{number:,} answer, choice or image more than one question can have",
+        "{number:,} answers, choices or images more than one question can have",
+        number,
+    ),
     "orphan": lambda number: say_many(
         "{number:,} answer without a question", "{number:,} answers without a question", number
     ),
