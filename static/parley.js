@@ -302,18 +302,30 @@ const reload = (/** @type {string | undefined} */ from = first()?.id) =>
     select: "#conversation",
     selectOOB: "#actions,#parameters-line,#totals,#estimate,#model",
     swap: "outerHTML",
+  }).then(() => {
+    // Of another visitor: who deleted all is somebody new. What leads to the old conversation is all over the page.
+    if (!byId("parameters-line").querySelector("a").href.startsWith(composer.action.replace(/ask$/, ""))) location.reload();
   });
 
 tabs.addEventListener("message", () => reload());
 addEventListener("pageshow", (event) => event.persisted && reload());
 
-// An answer that is gone (cleared in another browser, say) is shown as it is now.
+/** Follow no answer any more, and have no Stop for it. */
+function letGo() {
+  document.querySelectorAll(".following, .polling, #stop").forEach((one) => one.remove());
+  watch();
+}
+// Whoever follows has signed out or deleted all, or the turn was cleared: the page is shown as it is now.
+on("parley:gone", () => {
+  letGo();
+  reload();
+});
 for (const name of ["htmx:sse:error", "htmx:response:error"]) {
   document.addEventListener(name, (/** @type {any} */ event) => {
     const status = event.detail.status ?? event.detail.ctx?.response.status;
     if (!event.target.matches?.(".following, .polling")) return;
     // Signed out: it is told once, where the page is asked for.
-    if (status === 401) document.querySelectorAll(".following, .polling").forEach((one) => one.remove());
+    if (status === 401) letGo();
     if (status === 401 || status === 404) reload();
   });
 }

@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import expect
@@ -315,6 +316,25 @@ def test_an_answer_goes_on_when_somebody_signs_out(closed, openai):
     assert (statuses(chat.page()), texts(chat.page())) == (["pending"], ["Half"])
 
 
+def test_who_is_not_signed_in_any_more_hears_what_is_true(closed):
+    def told(path, **form):
+        send = client.post if path.startswith("POST ") else client.get
+        reply = send(path.split()[-1], data=form, headers={"HX-Request": "true"})
+        assert reply.status_code == 401
+        return reply.text
+
+    client, conversation = closed.test_client(), f"/conversations/{'x' * 22}"
+    assert "not signed in. What you typed is still here." in told(f"POST {conversation}/ask", question="One?")
+    assert "so the answer was not stopped" in told(f"POST {conversation}/stop")
+    assert "so nothing was done" in told(f"POST {conversation}/turns/{'x' * 22}/retry", answer_id="abcd1234")
+    assert "An answer that is being written goes on." in told("/completion")
+    assert "You are not signed in. <a" in told(f"{conversation}/export")
+    # What is in no box afterwards stays where it is, and the code is typed elsewhere.
+    assert 'target="_blank"' in told(f"POST {conversation}/parameters", system="You are a pirate.")
+    assert 'target="_blank"' in told(f"POST {conversation}/turns/{'x' * 22}/edit", question="One?")
+    assert 'target="_blank"' not in told(f"POST {conversation}/ask", question="One?")
+
+
 # In a browser
 
 
@@ -325,6 +345,42 @@ def app(request, config):
     app = create_app({"TESTING": True, **UNLIMITED, **config, **code})
     yield app
     app.extensions["answers"].shut_down()
+
+
+@pytest.mark.parametrize("address", ["/sign-out", "/visitor/delete"])
+def test_a_stream_ends_when_its_visitor_leaves(app, live, openai, monkeypatch, address):
+    monkeypatch.setattr("webapp.answers.HEARTBEAT", 0.05)
+    client = app.test_client()
+    sign_in(client)
+    chat, other = Chat(client), app.test_client()
+    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
+    chat.ask("One?")
+    wait_until(lambda: texts(chat.page()) == ["Half"])
+    path = unescape(re.search(r'hx-sse:connect="([^"]+)"', chat.page()).group(1))
+    with urlopen(Request(live + path, headers={"Cookie": chat.cookie()})) as stream:
+        stream.readline()
+        sign_in(other)
+        other.post(address, data={"confirmed": "yes"})  # Somebody else's leaving is nothing to this one.
+        for _ in range(10):
+            assert b"parley:gone" not in stream.readline()
+        client.post(address, data={"confirmed": "yes"})
+        assert stream.read().endswith(b"event: parley:gone\ndata:\n\n")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("address", ["/sign-out", "/visitor/delete"])
+def test_another_tab_that_follows_an_answer_hears_that_its_visitor_left(visit, live, openai, monkeypatch, address):
+    monkeypatch.setattr("webapp.answers.HEARTBEAT", 0.05)
+    page = visit(live)
+    sign_in_on(page)
+    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
+    page.locator("#question").fill("One?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".answer .text")).to_contain_text("Half")
+    page.request.post(f"{live}{address}", form={"confirmed": "yes"})
+    expect(page.locator("#notice")).to_contain_text("not signed in. An answer that is being written goes on.")
+    expect(page.locator(".following, .polling, #stop")).to_have_count(0)
+    visit.problems.clear()
 
 
 @pytest.mark.browser

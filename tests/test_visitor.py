@@ -5,10 +5,11 @@ import zlib
 from io import BytesIO
 
 import pytest
+from playwright.sync_api import expect
 
 from webapp.conversation import Answer, Turn
 
-from .conftest import Chat, conversation_of, owner_of, wait_until
+from .conftest import Chat, ask, conversation_of, owner_of, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 
 
@@ -127,3 +128,24 @@ def test_an_import_for_which_there_is_no_room_changes_nothing(app, full):
     )
     assert response.status_code == 413
     assert len(conversation_of(app, full.id).turns) == 3
+
+
+@pytest.mark.browser
+def test_a_line_that_an_answer_is_not_saved_goes_once_it_is(app, visit, live):
+    page = visit("about:blank")
+    page.clock.install()
+    page.goto(live)
+    ask(page)
+    page.locator('.answer[data-status="done"]').wait_for()
+    answer = page.locator(".answer").get_attribute("id").removeprefix("answer-")
+    unsaved = app.extensions["answers"].settling._unsaved
+    unsaved[answer] = "No space left on device"
+    page.reload()
+    expect(page.locator(".unsaved")).to_contain_text("No space left on device")
+    with page.expect_response("**/unsaved") as asked:
+        page.clock.fast_forward(5000)
+    assert asked.value.status == 204
+    expect(page.locator(".unsaved")).to_have_count(1)
+    del unsaved[answer]
+    page.clock.fast_forward(5000)
+    expect(page.locator(".unsaved")).to_have_count(0)

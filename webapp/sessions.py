@@ -9,6 +9,7 @@ import logging
 import secrets
 from time import time
 from typing import Any
+from weakref import WeakValueDictionary
 
 from cachelib.base import BaseCache
 
@@ -21,6 +22,12 @@ RANDOM = 24  # bytes of an id that nobody can guess
 SIGNATURE = 32  # hexadecimal digits of an id that nobody else can make
 
 
+class Watched:
+    """A session that somebody watches while a long reply is on its way: whether it was left meanwhile."""
+
+    left = False
+
+
 class Sessions(BaseCache):
     """The sessions' records, by their keys."""
 
@@ -28,6 +35,8 @@ class Sessions(BaseCache):
         super().__init__()
         self._records = records
         self._secret = secret
+        # Weak, so that each is forgotten with the last reply that watches it.
+        self._watched: WeakValueDictionary[str, Watched] = WeakValueDictionary()
 
     def get(self, key: str) -> Any:
         record = self._records.get(key)
@@ -46,6 +55,7 @@ class Sessions(BaseCache):
             return False
 
     def delete(self, key: str) -> bool:
+        self._tell(key.removeprefix(PREFIX))
         return self._records.delete(key)
 
     def leave(self, session_id: str) -> None:
@@ -54,6 +64,15 @@ class Sessions(BaseCache):
             self._records.set(PREFIX + session_id, {})
         else:
             self._records.delete(PREFIX + session_id)
+        self._tell(session_id)
+
+    def watch(self, session_id: str) -> Watched:
+        """Return what tells, from now on, whether a session was left."""
+        return self._watched.setdefault(session_id, Watched())
+
+    def _tell(self, session_id: str) -> None:
+        if watched := self._watched.get(session_id):
+            watched.left = True
 
     def new_id(self) -> str:
         """Return the id of a session of which nothing has to be kept."""

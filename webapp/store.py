@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import secrets
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from hmac import compare_digest
@@ -129,6 +130,12 @@ def editing(conversation_id: str) -> AbstractContextManager[Conversation]:
     """Open the visitor's conversation with that id for a change. Raises Unknown and Unreadable."""
     require_own(conversation_id)
     return current().editing(conversation_id, visitor())
+
+
+def watch() -> Callable[[], bool]:
+    """Return what tells, while a long reply is on its way, whether its visitor has left: signed out, or deleted all."""
+    owner, watched, store = visitor(), _sessions().watch(session.sid), current()  # type: ignore[attr-defined]
+    return lambda: watched.left or store.has_forgotten(owner)
 
 
 def signed_in(proof: str) -> bool:
