@@ -307,7 +307,13 @@ const reload = (/** @type {string | undefined} */ from = first()?.id) =>
     if (!byId("parameters-line").querySelector("a").href.startsWith(composer.action.replace(/ask$/, ""))) location.reload();
   });
 
-tabs.addEventListener("message", () => reload());
+tabs.addEventListener("message", ({ data }) => {
+  if (data !== "left") return reload();
+  // Signed out, or all deleted: what was typed here is of somebody who is gone.
+  for (const key of Object.keys(tab)) if (key.startsWith("draft ")) delete tab[key];
+  following = true; // No place to come back to.
+  location.reload();
+});
 addEventListener("pageshow", (event) => event.persisted && reload());
 
 /** Follow no answer any more, and have no Stop for it. */

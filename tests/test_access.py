@@ -335,6 +335,17 @@ def test_who_is_not_signed_in_any_more_hears_what_is_true(closed):
     assert 'target="_blank"' not in told(f"POST {conversation}/ask", question="One?")
 
 
+def test_who_signed_out_is_told_for_a_while_what_is_kept_and_who_sees_it(closed):
+    client = closed.test_client()
+    sign_in(client)
+    client.post("/sign-out")
+    for _ in range(2):
+        assert "whoever signs in here next sees them" in client.get("/sign-in").text
+    assert "data-left" not in closed.test_client().get("/sign-in").text
+    sign_in(client)
+    assert client.get_cookie("farewell") is None
+
+
 # In a browser
 
 
@@ -360,10 +371,10 @@ def test_a_stream_ends_when_its_visitor_leaves(app, live, openai, monkeypatch, a
     with urlopen(Request(live + path, headers={"Cookie": chat.cookie()})) as stream:
         stream.readline()
         sign_in(other)
-        other.post(address, data={"confirmed": "yes"})  # Somebody else's leaving is nothing to this one.
+        other.post(address)  # Somebody else's leaving is nothing to this one.
         for _ in range(10):
             assert b"parley:gone" not in stream.readline()
-        client.post(address, data={"confirmed": "yes"})
+        client.post(address)
         assert stream.read().endswith(b"event: parley:gone\ndata:\n\n")
 
 
@@ -377,7 +388,7 @@ def test_another_tab_that_follows_an_answer_hears_that_its_visitor_left(visit, l
     page.locator("#question").fill("One?")
     page.keyboard.press("Enter")
     expect(page.locator(".answer .text")).to_contain_text("Half")
-    page.request.post(f"{live}{address}", form={"confirmed": "yes"})
+    page.request.post(f"{live}{address}")
     expect(page.locator("#notice")).to_contain_text("not signed in. An answer that is being written goes on.")
     expect(page.locator(".following, .polling, #stop")).to_have_count(0)
     visit.problems.clear()
@@ -429,6 +440,22 @@ def test_who_is_signed_out_meanwhile_keeps_what_they_typed(visit, live):
     sign_in_on(page)
     expect(page.locator("#question")).to_have_value("Long thoughts")
     visit.problems.clear()
+
+
+@pytest.mark.browser
+def test_what_was_typed_goes_with_who_signs_out_in_every_tab(visit, live):
+    page = visit(live)
+    sign_in_on(page)
+    page.locator("#question").fill("A draft")
+    other = visit(f"{live}/completion", page.context)
+    other.locator("#question").fill("Another draft")
+    page.locator("#menu-button").click()
+    page.locator("#sign-out").click()
+    expect(page.locator("[data-left]")).to_contain_text("You are signed out")
+    expect(other.locator("#code")).to_be_visible()
+    for tab in (page, other):
+        sign_in_on(tab) if tab is page else tab.reload()
+        expect(tab.locator("#question")).to_have_value("")
 
 
 @pytest.mark.browser

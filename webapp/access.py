@@ -42,6 +42,7 @@ RULES: Mapping[str, Rule] = {
     "chat.images": "visitor",
     "chat.model": "visitor",
     "visitor.page": "visitor",
+    "visitor.confirm": "visitor",
     "visitor.delete": "visitor",
     "visitor.deleted": "open",
     "models.page": "visitor",
