@@ -363,7 +363,7 @@ on("htmx:before:swap", ({ detail: { ctx } }) => {
 // --- Scrolling: the page follows the answer only while the reader is at its end ---
 
 /** @type {HTMLButtonElement} */ const jump = byId("to-end");
-let following = !byId(location.hash.slice(1))?.matches(".turn, .answer"); // Not by `:target`, which may come later.
+let following = !!first() && !byId(location.hash.slice(1))?.matches(".turn, .answer"); // Not by `:target`, which may come later.
 let held = false; // by a finger, or by the mouse that selects
 let lastY = 0;
 let lastAway = 0;
@@ -372,8 +372,19 @@ const away = () => document.documentElement.scrollHeight - innerHeight - scrollY
 // In the middle of a conversation, an answer that is asked for again may be all in sight.
 const goesOnBelow = () => byId(answering)?.getBoundingClientRect().bottom > Math.min(innerHeight, composer.getBoundingClientRect().top);
 
+// An empty page is read from its top; the browser's own autofocus would go down to the box, before or after this.
+if (!first()) {
+  question.focus({ preventScroll: true });
+  scrollTo({ top: 0 });
+}
+let filled = !!first();
+on("htmx:after:swap", () => {
+  if (filled && !first()) scrollTo({ top: 0 });
+  filled = !!first();
+});
+
 function settle() {
-  if (following && !held) {
+  if (following && !held && first()) {
     scrollTo({ top: document.documentElement.scrollHeight });
     lastY = scrollY; // Its event may come after a reader's.
   }

@@ -100,7 +100,7 @@ def test_who_looks_is_asked_before_anything_is_deleted(app, chat):
     app.extensions["files"].write(chat.id, "a.png", bytes(2_340_000))
     app.extensions["files"].write(chat.id, "b.mp3", b"")
     page = chat.client.get("/visitor").text
-    assert "1 conversation with 1 question, 1 request with its reply, 1 image, 1 sound. In all 2.3\xa0MB." in page
+    assert "1 conversation with 1 question, 1 request with its reply, 1 image, 1 sound, 2.3\xa0MB in all." in page
     last = date.today() + timedelta(days=app.config["SESSION_DAYS"] + 3)
     assert re.search(r"deleted by (\S+) at the latest", page)[1] in {str(last), str(last + timedelta(days=1))}
     assert "<form class=" in page and "/visitor/delete" not in re.findall(r'<form[^>]* action="([^"]*)"', page)
@@ -120,7 +120,7 @@ def test_a_size_is_said_as_people_read_it(number, said):
 def test_what_is_kept_is_said_in_chinese(chat):
     chat.answered("Mine?")
     page = chat.client.get("/visitor", headers={"Accept-Language": "zh"}).text
-    assert "此服务器保存着你的：1 个对话（共 1 个提问）、1 次请求及其回复。总计 " in page
+    assert "此服务器为你保存着：1 个对话（共 1 个提问）、1 次请求及其回复，总计 " in page
 
 
 def test_other_sites_delete_nothing(app, chat):

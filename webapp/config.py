@@ -7,6 +7,7 @@ environment wins. An empty value counts as not set, except where empty means som
 import os
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,9 @@ from .setting import (
     base_path,
     code,
     gguf,
+    host,
     hosts,
+    is_address,
     key,
     networks,
     one_of,
@@ -29,7 +32,7 @@ from .setting import (
     yes_or_no,
 )
 
-__all__ = ["LOOPBACK", "SETTINGS", "SettingError", "describe", "public_url", "read", "wants_local_model"]
+__all__ = ["LOOPBACK", "SETTINGS", "SettingError", "describe", "mistyped", "public_url", "read", "wants_local_model"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPENAI_URL = "https://api.openai.com/v1"
@@ -40,7 +43,7 @@ SECRET = re.compile(r"[@?]|^sk-")
 PROXIES = [Setting(name, None, "", proxy, secret=True) for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")]
 
 SETTINGS = (
-    Setting("HOST", "127.0.0.1", "The address to listen on. Beyond this machine, see ACCESS_CODE."),
+    Setting("HOST", "127.0.0.1", "The address to listen on. Beyond this machine, see ACCESS_CODE.", host),
     Setting("PORT", "8000", "The port to listen on; 0 takes any free one.", whole(0, 65535)),
     Setting(
         "ACCESS_CODE",
@@ -221,6 +224,16 @@ def read(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     return values
 
 
+def mistyped() -> dict[str, str]:
+    """Return the names in `.env` that are no setting and look like one, with the setting that each may be meant for.
+
+    Raises SettingError.
+    """
+    known = [setting.name for setting in SETTINGS]
+    near = {name: get_close_matches(name.upper(), known, 1, 0.85) for name in _env_file() if name not in known}
+    return {name: found[0] for name, found in near.items() if found}
+
+
 def _env_file() -> dict[str, str]:
     try:
         return {name: value or "" for name, value in dotenv_values(".env").items()}
@@ -243,8 +256,14 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
 
 def _check_together(values: dict[str, Any]) -> None:
     if values["HOST"] not in LOOPBACK and not values["ACCESS_CODE"] and not values["ALLOW_ANYONE"]:
+        # Whether a name is one of this machine's, only listening would tell.
+        who = (
+            "so anyone who reaches this machine"
+            if is_address(values["HOST"])
+            else "and if this machine has that name, anyone who reaches it"
+        )
         raise SettingError(
-            f"HOST is {values['HOST']!r}, so anyone who reaches this machine could use your model. "
+            f"HOST is {values['HOST']!r}, {who} could use your model. "
             "Set ACCESS_CODE to a code that people sign in with, or ALLOW_ANYONE=1 if everybody may; "
             "otherwise HOST=127.0.0.1 keeps it to yourself."
         )
