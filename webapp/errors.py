@@ -18,7 +18,9 @@ MESSAGES = {
     400: say("The browser (or proxy) sent a request that this server could not understand."),
     404: say("There is no such page."),
     405: say("This address takes only what a form sends."),
-    413: say("That is more than one question may hold. What you typed is still on the page you came from; shorten it."),
+    413: say(
+        "That is more than may be sent here at once. What you typed is still on the page you came from; shorten it."
+    ),
 }
 UNFORESEEN = say("Something went wrong here, on the server's side. Nothing that was saved is lost; the log says more.")
 
@@ -65,4 +67,4 @@ def _answer(message: str, status: int, headers: dict[str, str] | None = None) ->
     # For htmx the fragment: the page it lands in still has what was typed.
     if "HX-Request" in request.headers:
         return Response(render_template("_notice.html", message=message), status, headers)
-    return Response(render_template("error.html", message=message, typed=typed()), status, headers)
+    return Response(render_template("error.html", message=message, typed=typed(), status=status), status, headers)
