@@ -7,7 +7,7 @@ try {
     for (const key of Object.keys(sessionStorage)) if (/^(draft|place) /.test(key)) delete sessionStorage[key];
     if (left.dataset.everything) delete localStorage["single-keys"];
     sessionStorage.left = left.dataset.left;
-    new BroadcastChannel("parley").postMessage("left");
+    new BroadcastChannel("parley").postMessage(left.dataset.left);
   }
 } catch {
   // A browser that keeps nothing.

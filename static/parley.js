@@ -308,8 +308,9 @@ const reload = (/** @type {string | undefined} */ from = first()?.id) =>
   });
 
 tabs.addEventListener("message", ({ data }) => {
-  if (data !== "left") return reload();
-  // Signed out, or all deleted: what was typed here is of somebody who is gone.
+  if (data === "changed") return reload();
+  // Signed out, or all deleted: what was typed here is of somebody who is gone. farewell.js need not do it once more.
+  tab.left = data;
   for (const key of Object.keys(tab)) if (key.startsWith("draft ")) delete tab[key];
   following = true; // No place to come back to.
   location.reload();
