@@ -195,7 +195,7 @@ def test_too_many_questions_are_refused_with_what_was_typed(chat, openai, htmx, 
     reply = chat.ask("The third?", htmx=htmx)
     assert reply.status_code == 429
     assert 0 < int(reply.headers["Retry-After"]) <= 60
-    assert f"{reply.headers['Retry-After']} {'s;' if language == 'en' else '秒'}" in reply.text
+    assert f"{reply.headers['Retry-After']}\xa0{'s;' if language == 'en' else '秒'}" in reply.text
     assert htmx or "The third?</textarea>" in reply.text
     assert len(openai.bodies) == 2
     assert chat.page().count("<article") == 2, "Nothing of it is kept."
