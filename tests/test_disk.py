@@ -395,6 +395,32 @@ def test_a_log_that_takes_half_a_piece_has_each_byte_once(tmp_path, monkeypatch)
     assert (tmp_path / "a.log").read_text() == "汉字汉字 and more."
 
 
+def test_what_waits_for_a_full_disk_is_neither_copied_nor_tried_with_each_piece(tmp_path, monkeypatch):
+    now, tried = [100.0], []
+    monkeypatch.setattr(answer_log, "monotonic", lambda: now[0])
+    log = answer_log.AnswerLog(tmp_path / "a.log", lambda log: None)
+    real = os.write
+
+    def full(file, content):
+        tried.append(len(content))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    waiting = log._waiting
+    for _ in range(50):
+        log.append("piece ")
+    now[0] += 0.9
+    log.append("piece ")
+    assert tried == [6]
+    now[0] += 0.2
+    log.append("piece ")
+    assert tried == [6, 52 * 6]
+    assert log._waiting is waiting
+    monkeypatch.setattr(os, "write", real)
+    log.close()
+    assert (tmp_path / "a.log").read_text() == "piece " * 52
+
+
 class Limited(Server):
     """The real server, whose files cannot grow beyond a size: what it writes comes short, as on a full disk."""
 

@@ -147,6 +147,49 @@ def test_what_was_asked_beside_a_newer_record_goes_behind_it(conversations, reco
     assert len(conversations.load(own, "me").turns) == 2
 
 
+@pytest.fixture
+def newer(conversations, records, monkeypatch):
+    """A record of a newer Parley's, something that was asked beside it, and that newer Parley; return its id."""
+    own = own_id("me", "chat")
+    turns = [{"question": "Old?", "id": "turn-0", "answers": [{"status": "done"}]}]
+    records.set(f"conversation:{own}", {"owner": "me", "id": own, "turns": turns, "version": FORMAT_VERSION + 1})
+    with pytest.raises(Unreadable):
+        conversations.load(own, "me")
+    with conversations.editing(own, "me") as edited:
+        edited.ask("New?", "")
+        edited.turns[0].answer.status = "done"
+    monkeypatch.setattr("webapp.conversations.FORMAT_VERSION", FORMAT_VERSION + 1)
+    return own
+
+
+@pytest.mark.parametrize("step", ["set", "delete_aside"])
+def test_a_newer_record_whose_way_back_was_cut_off_is_there_once(conversations, records, newer, monkeypatch, step):
+    with monkeypatch.context() as patch:
+
+        def cut_off(*_):
+            raise OSError("It was killed.")
+
+        patch.setattr(records, step, cut_off)
+        with pytest.raises(OSError, match="killed"):
+            conversations.take_back(newer, "me")
+    with conversations.editing(newer, "me") as edited:
+        edited.ask("Newest?", "")
+    conversations.take_back(newer, "me")
+    questions = [turn.question for turn in conversations.load(newer, "me").turns]
+    assert questions == ["Old?", "New?", "Newest?"]
+    assert not records.aside(f"conversation:{newer}", "newer")
+
+
+def test_who_looks_does_not_wait_for_a_change_that_is_being_saved(conversations):
+    own = own_id("me", "chat")
+    conversations.save(Conversation(owner="me", id=own))
+    with conversations.editing(own, "me"):
+        looking = threading.Thread(target=conversations.take_back, args=(own, "me"), daemon=True)
+        looking.start()
+        looking.join(10)
+        assert not looking.is_alive()
+
+
 def test_changes_at_once_are_all_kept(conversations):
     talk = Conversation(owner="me")
     conversations.save(talk)

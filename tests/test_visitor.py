@@ -64,6 +64,16 @@ def test_what_cannot_be_read_is_deleted_as_well(app, chat):
     assert list(records.folder.iterdir()) == []
 
 
+def test_what_was_damaged_more_than_once_is_deleted_as_well(app, chat):
+    records = app.extensions["store"].records
+    for n in range(3):
+        records._path(f"conversation:{chat.id}").write_bytes(f"garbage {n}".encode())
+        chat.page()
+    assert len(list(records.folder.glob("*.damaged"))) == 3
+    assert chat.client.post("/visitor/delete").status_code == 303
+    assert list(records.folder.iterdir()) == []
+
+
 def test_who_has_nothing_deletes_nothing_and_is_told_so(client):
     assert "There was no conversation" in client.post("/visitor/delete", follow_redirects=True).text
     assert "keeps no conversation" in client.get("/visitor").text

@@ -100,8 +100,11 @@ class Store:
 
     def take_back(self, conversation_id: str, owner: str) -> None:
         """Put back a record that was of a newer format, once it no longer is; what came since goes behind it."""
+        key = _key(conversation_id)
+        if not self.records.aside(key, "newer"):
+            return  # As nearly always: who only looks does not wait for a change that is being saved.
         with self._locks.held(conversation_id):
-            record = self.records.read_aside(key := _key(conversation_id), "newer")
+            record = self.records.read_aside(key, "newer")
             if record is None or _version(record) > FORMAT_VERSION:
                 return
             try:
@@ -109,9 +112,10 @@ class Store:
             except msgspec.ValidationError:
                 return
             since = self.load(conversation_id, owner)
-            before.turns += since.turns
-            before.set_aside |= since.set_aside
-            self.save(before)
+            if not _turn_ids(before) & _turn_ids(since):  # Not put back already, by who was killed behind it.
+                before.turns += since.turns
+                before.set_aside |= since.set_aside
+                self.save(before)
             self.records.delete_aside(key, "newer")
 
     def renew(self, conversation_id: str) -> None:
@@ -149,6 +153,10 @@ def _converted(record: Any) -> Conversation:
     if not all(turn.answers and -1 <= turn.shown < len(turn.answers) for turn in conversation.every_turn()):
         raise msgspec.ValidationError("a turn shows an answer that it does not have")
     return conversation
+
+
+def _turn_ids(conversation: Conversation) -> set[str]:
+    return {turn.id for turn in conversation.every_turn()}
 
 
 def _version(record: Any) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from cachelib.base import BaseCache
 
 from .conversation import new_id
-from .files import OffLoop, Removal, at_once, keep_private, slices, write_whole
+from .files import HALF, OffLoop, Removal, at_once, each, flush_folder, keep_private, slices, write_whole
 from .locks import Locks
 
 log = logging.getLogger(__name__)
@@ -120,10 +120,8 @@ class RecordFiles(BaseCache):
             return 0
 
     def delete(self, key: str) -> bool:
-        """Delete a record, and what was set aside in its place."""
-        path = self._path(key)
-        for one in (path, path.with_suffix(".damaged"), path.with_suffix(".newer")):
-            one.unlink(missing_ok=True)
+        """Delete a record, and whatever was set aside in its place, for good. Raises OSError."""
+        self.off_loop(_delete, self._path(key))
         return True
 
     def remove_expired(self) -> None:
@@ -141,7 +139,7 @@ class RecordFiles(BaseCache):
 
     def _is_over(self, path: Path) -> bool:
         try:
-            if path.name.startswith("new-"):
+            if path.name.startswith(HALF):
                 return path.stat().st_mtime < time() - DAY
             if path.suffix == ".damaged":
                 return path.stat().st_mtime < time() - self.lifetime
@@ -178,3 +176,9 @@ class RecordFiles(BaseCache):
 
     def delete_aside(self, key: str, why: Aside) -> None:
         self._path(key).with_suffix(f".{why}").unlink(missing_ok=True)
+
+
+def _delete(path: Path) -> None:
+    for one in [path, *(other for other in each(path.parent) if other.name.startswith(f"{path.name}."))]:
+        one.unlink(missing_ok=True)
+    flush_folder(path.parent)  # Else a loss of power could bring it back.
