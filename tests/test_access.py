@@ -211,6 +211,20 @@ def test_the_session_has_another_id_inside_and_keeps_what_was_the_visitors(confi
     assert "Before there was a code" in client.get("/").text
 
 
+def test_a_request_that_was_on_its_way_does_not_bring_an_old_id_back(closed):
+    """As that which notes a use, once a day: it read the session before that was left, and writes it then."""
+    client = closed.test_client()
+    sign_in(client)
+    inside = session_id(client)
+    sessions = closed.config["SESSION_CACHELIB"]
+    read = sessions.get(f"session:{inside}")
+    client.post("/sign-out")
+    assert not sessions.set(f"session:{inside}", read | {"seen": 1})
+    thief = closed.test_client()
+    thief.set_cookie(closed.config["SESSION_COOKIE_NAME"], inside)
+    assert thief.get("/").status_code == 303
+
+
 def test_a_disk_that_is_full_at_sign_in_takes_nobodys_conversations(closed, monkeypatch, caplog):
     client = closed.test_client()
     sign_in(client)

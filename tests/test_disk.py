@@ -159,6 +159,27 @@ def test_an_answer_that_cannot_be_saved_is_shown_and_saved_by_itself(
     wait_until(lambda: not list(Path(disk.folder, "answers").iterdir()))
 
 
+def test_a_late_answer_whose_record_is_damaged_by_then_is_tried_no_more(app, chat, openai, disk, monkeypatch, caplog):
+    monkeypatch.setattr(settling, "AGAIN_EVERY", 0.02)
+    go_on = threading.Event()
+    openai.enqueue(Reply([event(chunk("Half ")), go_on, event(chunk("and half", "stop")), DONE]))
+    chat.ask("One?")
+    wait_until(lambda: "Half" in chat.page())
+    with disk.fails("full"):
+        go_on.set()
+        wait_until(lambda: "Not saved yet" in chat.page())
+        records = app.extensions["store"].records
+        records._path(f"conversation:{chat.id}").chmod(0o600)
+        with open(records._path(f"conversation:{chat.id}"), "r+b") as record:
+            record.truncate(20)
+    late = app.extensions["answers"].settling
+    wait_until(lambda: not late._trying)
+    assert not late._late and not late._unsaved
+    assert "its text is in" in caplog.text and "is saved now" not in caplog.text
+    (log,) = Path(disk.folder, "answers").glob("*.log")
+    assert log.read_text() == "Half and half"
+
+
 def owner_of(app, chat):
     with app.test_request_context("/", headers={"Cookie": chat.cookie()}):
         return store.visitor()

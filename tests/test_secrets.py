@@ -21,7 +21,7 @@ import pytest
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from webapp import llm_errors
+from webapp import llm_errors, store
 from webapp.config import SETTINGS
 from webapp.endpoint import Endpoint
 from webapp.llm import LLM, Call
@@ -344,6 +344,15 @@ def test_werkzeugs_debugger_cannot_come_on(serve, openai, planted):
     for path in ("/console", "/?__debugger__=yes&cmd=resource&f=debugger.js", "/no/such?__debugger__=yes&cmd=pinauth"):
         page = person.fetch(path)
         assert "EVALEX" not in page and "openShell" not in page and '"auth"' not in page
+
+
+@pytest.mark.parametrize("name", ["installation.damaged", "new-8vQ2", "notes.txt"])
+def test_what_is_ours_is_known_by_its_name(tmp_path, name):
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    (folder / name).touch()
+    store.hold(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == (0o755 if name == "notes.txt" else 0o700)
 
 
 def test_a_folder_that_others_could_open_is_closed_unless_something_foreign_lies_in_it(tmp_path, serve, openai):

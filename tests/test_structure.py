@@ -113,7 +113,7 @@ ALLOWED = {
     },
     "records": {"conversation", "files", "locks"},
     "conversations": {"conversation", "locks", "records"},
-    "sessions": {"records"},
+    "sessions": {"locks", "records"},
     "store": {"conversation", "conversations", "files", "records", "secret", "sessions"},
     "answers": {
         "answer_log",
@@ -192,7 +192,7 @@ ALLOWED = {
     "snippets": {"exchange", "python_text"},
     "inspector": {"chat", "exchange", "llm", "running", "snippets"},
     "serving": {"logs", "sweep"},
-    "sweep": {"choices", "conversations", "files"},
+    "sweep": {"choices", "conversations", "files", "records"},
     "__init__": {
         *("access", "answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files"),
         *("forms", "i18n", "proxy", "rates", "request_log", "room", "security", "sign_in", "store"),

@@ -6,9 +6,10 @@ from io import BytesIO
 
 import pytest
 
+from webapp import create_app
 from webapp.conversation import Answer, Turn
 
-from .conftest import Chat, conversation_of, owner_of, wait_until
+from .conftest import UNLIMITED, Chat, conversation_of, owner_of, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 
 
@@ -62,6 +63,25 @@ def test_what_cannot_be_read_is_deleted_as_well(app, chat):
     records._path(f"conversation:{chat.id}").write_bytes(b"garbage")
     assert chat.client.post("/visitor/delete").status_code == 303
     assert list(records.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_an_answer_left_that_broke_off_is_deleted_as_well(app, chat, openai, config, damaged):
+    openai.enqueue(Reply([event(chunk("Half of it")), SILENCE]))
+    chat.ask("Mine?")
+    wait_until(lambda: "Half of it" in chat.page())
+    after = create_app({"TESTING": True, **UNLIMITED, **config})  # The first process as good as died.
+    client = after.test_client()
+    client.set_cookie(*chat.cookie().split("="))
+    if damaged:
+        path = after.extensions["store"].records._path(f"conversation:{chat.id}")
+        path.write_bytes(path.read_bytes()[:-20])
+    logs = app.config["DATA_DIR"] / "answers"
+    (logs / "somebody-elses.log").write_text("Theirs")
+    assert len(list(logs.iterdir())) == 2
+    assert client.post("/visitor/delete").status_code == 303
+    assert [path.name for path in logs.iterdir()] == ["somebody-elses.log"]
+    assert list((app.config["DATA_DIR"] / "records").iterdir()) == []
 
 
 def test_what_was_damaged_more_than_once_is_deleted_as_well(app, chat):

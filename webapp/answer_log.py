@@ -14,7 +14,7 @@ from time import monotonic, sleep
 import msgspec
 
 from .conversation import Answer
-from .files import OffLoop, at_once, flush_folder, keep_private, write_whole
+from .files import OffLoop, at_once, each, flush_folder, keep_private, write_whole
 from .reply import MOST_CHOICES, REASONING
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,15 @@ class Logs:
         except OSError as error:
             log.error("The log of answer %s could not be removed: %s", answer_id, error.strerror)
 
+    def erase(self, answer_ids: set[str]) -> bool:
+        """Remove whatever is kept of answers, for good; False where it cannot be."""
+        try:
+            self.off_loop(_erase, self.folder, answer_ids)
+        except OSError as error:
+            log.error("The logs of answers that are deleted could not be removed: %s", error.strerror)
+            return False
+        return True
+
     def keep(self, answer: Answer) -> None:
         """Keep a settled answer that its record could not take, as far as there is room for it."""
         try:
@@ -105,6 +114,13 @@ class Logs:
             if error and not self._failing:
                 log.error("Answer logs cannot be flushed to the disk, which is tried again: %s", error.strerror)
             self._failing = error is not None
+
+
+def _erase(folder: Path, answer_ids: set[str]) -> None:
+    for path in each(folder):
+        if path.name.partition(".")[0] in answer_ids:
+            path.unlink(missing_ok=True)
+    flush_folder(folder)
 
 
 def _flush_files(files: list[tuple["AnswerLog", int]], folder: Path) -> tuple[list["AnswerLog"], OSError | None]:

@@ -135,6 +135,10 @@ class Store:
         """Return the size of a conversation's record in bytes."""
         return self.records.size(_key(conversation_id))
 
+    def ids_in(self, conversation_id: str) -> set[str]:
+        """Return the ids of all turns and answers that are kept of a conversation, readable or not. Raises OSError."""
+        return self.records.ids_in(_key(conversation_id))
+
     def delete(self, conversation_id: str, remove: Callable[[str], object]) -> None:
         """Delete a conversation's record, and what `remove` deletes, while nobody can change it."""
         with self._locks.held(conversation_id):

@@ -222,6 +222,8 @@ def _remove(folder: Path, names: Iterable[str] | None) -> bool:
     """Remove files of a folder, all where none is named; False where one is left that goes with its conversation."""
     if names is None:
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            flush_folder(folder.parent)  # Else a loss of power could bring it back.
         return not folder.exists()
     kept = [name for name in names if not _removed(folder / name)]
     with suppress(OSError):

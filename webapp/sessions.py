@@ -12,7 +12,8 @@ from typing import Any
 
 from cachelib.base import BaseCache
 
-from .records import RecordFiles
+from .locks import Locks
+from .records import DAY, RecordFiles
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class Sessions(BaseCache):
         super().__init__()
         self._records = records
         self._secret = secret
+        self._locks = Locks()
+        self._left: dict[str, float] = {}  # the keys that nobody is known by any more, and since when
 
     def get(self, key: str) -> Any:
         record = self._records.get(key)
@@ -36,24 +39,31 @@ class Sessions(BaseCache):
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         if value == self.told(key.removeprefix(PREFIX)):
             return True
-        try:
-            return self._records.set(key, value, timeout)
-        except OSError as error:
-            if self.get(key) is None:
-                raise
-            # What is there still says who it is: who may read must not be kept from it.
-            log.error("A session could not be written again: %s", error.strerror)
-            return False
+        with self._locks.held(key):
+            if key in self._left:
+                return False  # By a request that was on its way when the session got another id.
+            try:
+                return self._records.set(key, value, timeout)
+            except OSError as error:
+                if self.get(key) is None:
+                    raise
+                # What is there still says who it is: who may read must not be kept from it.
+                log.error("A session could not be written again: %s", error.strerror)
+                return False
 
     def delete(self, key: str) -> bool:
         return self._records.delete(key)
 
     def leave(self, session_id: str) -> None:
         """Let nobody be known by an id any more, also where it says by itself whose it was. Raises OSError."""
-        if self.told(session_id):
-            self._records.set(PREFIX + session_id, {})
-        else:
-            self._records.delete(PREFIX + session_id)
+        with self._locks.held(key := PREFIX + session_id):
+            if self.told(session_id):
+                self._records.set(key, {})
+            else:
+                self._records.delete(key)
+            self._left[key] = time()
+        for old in [one for one, since in list(self._left.items()) if since < time() - DAY]:
+            self._left.pop(old, None)  # No request takes so long.
 
     def new_id(self) -> str:
         """Return the id of a session of which nothing has to be kept."""

@@ -22,7 +22,7 @@ from flask_session import Session
 
 from .conversation import MODES, Conversation, Mode, Refused, Unknown, new_id
 from .conversations import GONE, Store, Unreadable, own_id
-from .files import each, keep_private, make_folder, write_whole
+from .files import HALF, each, keep_private, make_folder, write_whole
 from .records import DAY, RecordFiles
 from .secret import installation_secret
 from .sessions import PREFIX, Sessions
@@ -33,8 +33,9 @@ log = logging.getLogger(__name__)
 INSTALLATION = re.compile("[0-9a-f]{8}")
 # Days that are kept beyond SESSION_DAYS: a use is noted once a day, and each record says by itself when it ends.
 SLACK = 2
-# What lies in a data folder.
-OWN = {"answers", "files", "installation", "local-model.log", "lock", "records", "secret"}
+# What lies in a data folder, beside what a crash left half written.
+OWN = {"answers", "files", "installation", "installation.damaged", "local-model.log", "lock", "records", "secret"}
+OWN |= {"secret.damaged"}
 
 
 class FolderTaken(Exception):
@@ -222,7 +223,7 @@ def peek(mode: Mode) -> Conversation:
         return Conversation(owner=visitor(), mode=mode)
 
 
-def forget() -> None:
+def end_session() -> None:
     """End the visitor's session for good, its record with it."""
     session.clear()
 
@@ -267,6 +268,6 @@ def _locked(folder: Path) -> int:
             )
         ) from None
     # A folder that was named by mistake, /tmp say, stays everybody's; what Parley makes in it does not.
-    if {path.name for path in each(folder)} <= OWN:
+    if all(path.name in OWN or path.name.startswith(HALF) for path in each(folder)):
         keep_private(folder)
     return descriptor

@@ -1,5 +1,6 @@
 """What is kept of a visitor: shown on a page, and deleted there."""
 
+import logging
 from datetime import UTC, datetime
 from time import time
 
@@ -11,6 +12,8 @@ from . import store
 from .chat import PAGES, answers, files
 from .conversation import Mode
 from .meter import meter
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint("visitor", __name__)
 
@@ -45,20 +48,31 @@ def delete() -> Response:
     """Delete all that is kept of the visitor, now, and say what it was."""
     before = kept()
     owner, ids = store.visitor(), list(store.own_ids().values())
+    named = _named_in(ids)
     # First of all: what is asked or settled in this moment finds nobody whose it is.
     answers().store.forget(owner)
     for conversation_id in ids:
         answers().store.delete(conversation_id, files().remove)
     answers().stop_all(owner)
+    answers().logs.erase(named)  # of answers that broke off, or that the disk has not taken yet
     for conversation_id in ids:
         files().remove(conversation_id)
     meter().budget.forget(owner)
-    store.forget()
+    store.end_session()
     counts = {name: getattr(before, name) for name in Kept.__struct_fields__}
     response = redirect(url_for("visitor.deleted", **counts), code=303)
     for name in ("language", "theme"):
         response.delete_cookie(name)
     return response
+
+
+def _named_in(conversation_ids: list[str]) -> set[str]:
+    """Return the ids of all answers of some conversations; none where that cannot be read, which keeps nothing here."""
+    try:
+        return {one for conversation_id in conversation_ids for one in answers().store.ids_in(conversation_id)}
+    except OSError as error:
+        log.error("Whose answers are deleted could not be read: %s", error.strerror)
+        return set()
 
 
 def kept() -> Kept:

@@ -1,0 +1,32 @@
+"""Serving with gunicorn and gevent: what no application in this process can show."""
+
+import subprocess
+import sys
+
+from .conftest import ROOT
+
+HANGING = """
+from gevent import monkey
+monkey.patch_all()
+import socket
+from threading import Event, Thread, get_native_id
+from gevent.monkey import get_original
+from webapp.serving import DISK_THREADS, OffLoop
+
+off_loop, gate = OffLoop(), get_original("threading", "Lock")()
+gate.acquire()
+hanging = [Thread(target=off_loop, args=(gate.acquire,), daemon=True) for _ in range(DISK_THREADS + 5)]
+for thread in hanging:
+    thread.start()
+print(socket.getaddrinfo("127.0.0.1", "domain", proto=socket.IPPROTO_TCP)[0][4])
+for _ in hanging:
+    gate.release()
+    hanging.pop(0).join()
+print(off_loop(get_native_id) != get_native_id())
+"""
+
+
+def test_a_disk_that_hangs_keeps_no_name_from_being_looked_up():
+    """Whoever asks needs the endpoint's address."""
+    run = subprocess.run([sys.executable, "-c", HANGING], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (run.stdout, run.stderr) == ("('127.0.0.1', 53)\nTrue\n", "")
