@@ -24,6 +24,17 @@ def test_every_address_has_a_rule_and_every_rule_an_address(app):
     assert {rule.endpoint for rule in app.url_map.iter_rules()} == set(RULES)
 
 
+def test_no_view_of_an_owners_runs_for_somebody_else(app):
+    owner, stranger = Chat(app.test_client()), Chat(app.test_client())
+    ran = []
+    for endpoint in [endpoint for endpoint, rule in RULES.items() if rule == "owner"]:
+        app.view_functions[endpoint] = lambda **values: ran.append(values) or "Here."
+    for method, path in addresses(app, owner.id, {}):
+        assert method == "OPTIONS" or stranger.client.open(path, method=method).status_code == 404, path
+    assert ran == []
+    assert owner.client.get(f"/conversations/{owner.id}/export").text == "Here."
+
+
 def test_what_names_a_conversation_is_its_owners(app):
     named = {rule.endpoint for rule in app.url_map.iter_rules() if "conversation_id" in rule.arguments}
     assert named == {endpoint for endpoint, rule in RULES.items() if rule == "owner"}
@@ -92,6 +103,13 @@ def test_a_code_that_is_none_is_refused_and_not_shown(nonsense):
         read({"ACCESS_CODE": nonsense})
     assert "ACCESS_CODE is not one that can be used; allowed is a code of 8 to 200" in str(told.value)
     assert nonsense not in str(told.value)
+
+
+def test_of_what_is_typed_as_a_code_no_more_is_looked_at_than_a_code_may_have(monkeypatch):
+    looked = []
+    monkeypatch.setattr("webapp.access.normalize", lambda form, text: looked.append(len(text)) or text)
+    assert not Door(CODE, b"x" * 32).opens("\ufdfa" * 1_000_000)  # Each of them is 18 characters in plain form.
+    assert max(looked) <= 1000
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "chat.example.org"])

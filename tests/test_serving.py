@@ -30,3 +30,26 @@ def test_a_disk_that_hangs_keeps_no_name_from_being_looked_up():
     """Whoever asks needs the endpoint's address."""
     run = subprocess.run([sys.executable, "-c", HANGING], cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert (run.stdout, run.stderr) == ("('127.0.0.1', 53)\nTrue\n", "")
+
+
+RAISING = """
+import sys
+from pathlib import Path
+from webapp import create_app
+from webapp.serving import Server
+
+app = create_app({"DATA_DIR": Path(sys.argv[1]), "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+app.debug = True  # as FLASK_DEBUG=1 makes it
+app.view_functions["chat.page"] = lambda: [][1]
+server = Server.__new__(Server)
+server.make_app = lambda: app
+reply = server.load().test_client().get("/")
+print(reply.status_code, "IndexError" in reply.text, "the log says more" in reply.text)
+"""
+
+
+def test_what_nobody_foresaw_is_our_page_also_where_somebody_left_debugging_on(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", RAISING, str(tmp_path / "data")], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert run.stdout == "500 False True\n", run.stderr

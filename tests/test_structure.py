@@ -292,6 +292,18 @@ def test_modules_stay_small(module):
     assert len(MODULES[module].read_text().splitlines()) <= 300
 
 
+def test_a_proof_is_compared_in_constant_time_alone():
+    compared, called = [], 0
+    for path in sorted((ROOT / "webapp").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if "proof" not in ast.unparse(node).lower():
+                continue
+            if isinstance(node, ast.Compare) and not all(isinstance(one, ast.In | ast.NotIn) for one in node.ops):
+                compared.append(f"{path.name}: {ast.unparse(node)}")
+            called += isinstance(node, ast.Call) and ast.unparse(node.func).endswith("compare_digest")
+    assert (compared, called) == ([], 2)
+
+
 def test_vendored_files_are_what_their_package_holds():
     listed = dict(
         re.findall(
