@@ -190,7 +190,8 @@ def test_the_code_opens_and_leads_to_the_page_that_was_asked_for(closed, typed):
 
 
 def test_nobody_is_led_elsewhere(closed):
-    assert sign_in(closed.test_client(), back="//evil.example/").location == "/"
+    for address in ("//evil.example/", "//evil.example/models", "https://evil.example/models"):
+        assert sign_in(closed.test_client(), back=address).location == "/"
 
 
 def test_a_wrong_code_is_told_beside_the_field(closed):

@@ -397,6 +397,12 @@ def test_a_placeholder_is_a_word_like_any_other_in_an_answer_and_hidden_in_a_fai
     assert redaction.told("Wrong key: ollama") == "Wrong key: [key]"
 
 
+def test_a_key_in_a_sound_is_taken_out(openai):
+    llm = LLM(lambda: Endpoint(openai.base_url, KEY), connect_timeout=2, answer_timeout=10)
+    sound, _ = llm.speak({"model": "mouth", "voice": "alloy", "input": f"Say {KEY}."})
+    assert sound == b"ID3 Say [key]."
+
+
 @pytest.mark.parametrize("proxy", ["http://owner:{}@127.0.0.1:9", "http://{}@no-such-host.invalid:1"])
 def test_a_proxy_that_does_not_answer_is_told_without_its_password(monkeypatch, proxy):
     monkeypatch.setenv("HTTP_PROXY", proxy.format(quote(PASSWORD, safe="")))

@@ -304,15 +304,13 @@ def test_a_proof_is_compared_in_constant_time_alone():
     assert (compared, called) == ([], 2)
 
 
-def test_vendored_files_are_what_their_package_holds():
-    listed = dict(
-        re.findall(
-            r"^\| `([\w.-]+)` \|.*\| `([0-9a-f]{64})` \|$", (ROOT / "static/vendor/README.md").read_text(), re.MULTILINE
-        )
-    )
+@pytest.mark.parametrize("folder", ["static/vendor", "tests/samples/blns"])
+def test_vendored_files_are_what_their_package_holds(folder):
+    readme = (ROOT / folder / "README.md").read_text()
+    listed = dict(re.findall(r"^\| `([\w.-]+)` \|.*\| `([0-9a-f]{64})` \|$", readme, re.MULTILINE))
     found = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in (ROOT / "static/vendor").iterdir()
+        for path in (ROOT / folder).iterdir()
         if path.name != "README.md"
     }
     assert found == listed

@@ -1,5 +1,6 @@
 """What is kept of a visitor, how much may be, and that it goes when it is told to."""
 
+import json
 import re
 import zlib
 from io import BytesIO
@@ -94,6 +95,18 @@ def test_what_was_damaged_more_than_once_is_deleted_as_well(app, chat):
     assert list(records.folder.iterdir()) == []
 
 
+def test_what_a_visitor_spent_is_deleted_and_counts_on_for_all(app, chat):
+    budget = app.extensions["budget"]
+    budget.total, budget.per_visitor = 1000, 100
+    owner = owner_of(app, chat.id)
+    budget.spend(owner, 30)
+    budget.spend("somebody else", 20)
+    assert (budget.left(owner), budget.left("somebody else")) == (70, 80)
+    assert chat.client.post("/visitor/delete").status_code == 303
+    assert (budget.left(owner), budget.left("somebody else")) == (100, 80)
+    assert budget._spent(owner) == (50, 0)
+
+
 def test_who_has_nothing_deletes_nothing_and_is_told_so(client):
     assert "There was no conversation" in client.post("/visitor/delete", follow_redirects=True).text
     assert "keeps no conversation" in client.get("/visitor").text
@@ -147,8 +160,16 @@ def test_a_visitor_whose_files_fill_the_room_is_told_how_much_there_is(app, chat
     assert "Two?" in chat.answered("Two?")
 
 
-def test_an_import_for_which_there_is_no_room_changes_nothing(app, full):
+def test_an_import_is_measured_before_it_is_taken(app, chat):
+    app.extensions["answers"].room._visitor_mb = 0.1
+    messages = [{"role": "user", "content": "In?"}, {"role": "assistant", "content": "Yes. " * 25_000}]
+    form = {"file": (BytesIO(json.dumps(messages).encode()), "x.json")}
+    response = chat.client.post(f"/conversations/{chat.id}/import", data=form)
+    assert response.status_code == 413 and "0.1 MB can be kept" in response.text
+    assert conversation_of(app, chat.id).turns == []
 
+
+def test_an_import_for_which_there_is_no_room_changes_nothing(app, full):
     messages = b'[{"role": "user", "content": "In?"}, {"role": "assistant", "content": "Yes."}]'
     response = full.client.post(
         f"/conversations/{full.id}/import",
