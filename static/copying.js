@@ -42,9 +42,9 @@ function copyByCommand(/** @type {string[][]} */ texts) {
   return done && copied;
 }
 
-/** Return an answer's Markdown, which the page does not hold. */
-async function markdown(/** @type {string} */ id) {
-  const response = await fetch(composer.action.replace(/ask$/, `answers/${id}/markdown`));
+/** Return a text that the page does not hold, or not all of. */
+async function fetched(/** @type {string} */ url) {
+  const response = await fetch(url);
   if (!response.ok) throw new Error(response.statusText);
   return response.text();
 }
@@ -53,7 +53,7 @@ async function markdown(/** @type {string} */ id) {
 function shown(/** @type {HTMLElement} */ source) {
   const copy = /** @type {HTMLElement} */ (source.cloneNode(true));
   copy.querySelectorAll(".code-title, button").forEach((one) => one.remove());
-  const rest = source.nextElementSibling?.matches(".rest") ? source.nextElementSibling.firstChild?.textContent : "";
+  const rest = source.nextElementSibling?.matches(".rest") ? source.nextElementSibling.firstChild?.textContent?.trim() : "";
   const text = /** @type {any} */ (window).textOf(source);
   if (!rest) return { "text/plain": text, "text/html": copy.innerHTML };
   copy.append(document.createElement("p"));
@@ -70,8 +70,9 @@ document.addEventListener("click", async (event) => {
     : document.getElementById(button.dataset.copy ?? "");
   if (!(source instanceof HTMLElement)) return;
   /** @type {Kinds} */
-  let kinds = { "text/plain": source.textContent ?? "" };
-  if (answer) kinds = button.matches(".copy-shown") ? shown(source) : { "text/plain": markdown(answer.id.replace("answer-", "")) };
+  let kinds = { "text/plain": button.dataset.whole ? fetched(button.dataset.whole) : source.textContent ?? "" };
+  const markdown = () => fetched(composer.action.replace(/ask$/, `answers/${answer?.id.replace("answer-", "")}/markdown`));
+  if (answer) kinds = button.matches(".copy-shown") ? shown(source) : { "text/plain": markdown() };
   const copied = await copy(kinds, source);
   button.dataset.label ??= button.textContent ?? "";
   // As wide as before, so that its neighbours stay; its padding has room for the word, though not for the sentence.

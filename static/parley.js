@@ -225,7 +225,7 @@ function spoken(/** @type {HTMLElement} */ answer) {
   const parts = (/** @type {string} */ kind) => Array.from(/** @type {NodeListOf<HTMLElement>} */ (answer.querySelectorAll(kind)), textOf);
   let text = answer.dataset.status === "done" ? parts(".text, .pictures-count").join("\n") : "";
   const count = text.match(/\p{Script=Han}|[^\s\p{Script=Han}]+/gu)?.length;
-  const long = parts(".rest").join(" ") || words.long.replace("{n}", count);
+  const long = parts(".text + .rest").join(" ") || words.long.replace("{n}", count);
   if (text.length > 1000) text = `${text.slice(0, 1000)}… ${long}`;
   return [text, ...parts(panel.open ? ".failure, .ending" : ".ending")].join("\n");
 }

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import defaultdict
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -16,6 +15,7 @@ from werkzeug.serving import make_server
 from webapp import create_app
 from webapp.conversation import MODES
 from webapp.conversations import own_id
+from webapp.sessions import Sessions
 
 from . import chromium
 from .openai_server import OpenAIServer
@@ -67,18 +67,12 @@ def app(config):
     app.extensions["answers"].shut_down()
 
 
-# The sessions of the Chats, by their conversations: of who has only looked there is nothing else.
-SESSION_IDS = defaultdict(list)
-
-
 class Chat:
     """A visitor without a script: what a plain browser does, through the test client."""
 
     def __init__(self, client):
         self.client = client
         self.id = self.conversation_id()
-        if cookie := client.get_cookie(client.application.config["SESSION_COOKIE_NAME"]):
-            SESSION_IDS[self.id].append(cookie.value)
 
     def page(self):
         return self.client.get("/").text
@@ -116,15 +110,27 @@ class Chat:
 
 
 def owner_of(app, conversation_id):
-    """Return the visitor whose conversation has that id; of a Chat also if nothing was sent by it yet."""
+    """Return the visitor whose conversation has that id, whether or not they have sent anything."""
     sessions = app.config["SESSION_CACHELIB"]
-    told = [(sessions.get(f"session:{sid}") or {}).get("visitor", "") for sid in SESSION_IDS[conversation_id]]
+    told = [sessions.told(session_id)["visitor"] for session_id in getattr(sessions, "issued", ())]
     records = app.extensions["store"].records.folder.glob("[!n]*")  # Not what is half written.
     kept = (json.loads(path.read_bytes().partition(b"\n")[2]).get("visitor", "") for path in records)
     for owner in (*told, *kept):
         if conversation_id in {own_id(owner, mode) for mode in MODES}:
             return owner
     raise AssertionError("It is nobody's.")
+
+
+@pytest.fixture(autouse=True)
+def _issued(monkeypatch):
+    """Let the sessions note the ids they give: of who has only looked there is nothing else."""
+    new_id = Sessions.new_id
+
+    def noted(sessions):
+        sessions.issued = [*getattr(sessions, "issued", ()), new_id(sessions)]
+        return sessions.issued[-1]
+
+    monkeypatch.setattr(Sessions, "new_id", noted)
 
 
 def conversation_of(app, conversation_id):

@@ -56,7 +56,7 @@ PNG = base64.b64decode(
 
 def question_of(body):
     """Return what a request asks: its last message, its prompt, or the text that is to be read."""
-    return body["messages"][-1]["content"] if "messages" in body else body.get("prompt", body.get("input"))
+    return body["messages"][-1]["content"] if body.get("messages") else body.get("prompt", body.get("input"))
 
 
 @dataclass
@@ -171,7 +171,7 @@ class OpenAIServer:
         return fields.to_dict()
 
     def _next(self, path, body):
-        if (question := question_of(body)) in self.replies:
+        if self.replies and (question := question_of(body)) in self.replies:
             return self.replies[question]
         try:
             return self._replies.get_nowait()

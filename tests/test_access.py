@@ -2,6 +2,11 @@
 
 import re
 from html import unescape
+from http.cookiejar import CookieJar
+from types import SimpleNamespace
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
 
 import pytest
 from playwright.sync_api import expect
@@ -70,7 +75,7 @@ def test_somebody_elses_ids_are_like_unknown_ones_at_every_address(app, htmx):
     }
     unknown = {name: value if name == "kind" else "z" * 22 for name, value in real.items()}
     tried, expected = 0, []
-    headers = {"HX-Request": "true"} if htmx else {}
+    headers = {"Last-Event-ID": "3"} | ({"HX-Request": "true"} if htmx else {})  # As a stream that connects again.
     for ids, conversation_id in ((real, owner.id), (unknown, "y" * len(owner.id))):
         for number, (method, path) in enumerate(addresses(app, conversation_id, ids)):
             reply = stranger.client.open(path, method=method, data={"question": "Mine?"}, headers=headers)
@@ -308,6 +313,58 @@ def test_wrong_codes_are_slowed_down_by_the_address_that_a_trusted_proxy_names(c
         reply = enter(behind, "wrong", f"10.0.0.{number}, 192.0.2.7")
     assert reply.status_code == 429
     assert enter(behind, CODE, "192.0.2.7, 192.0.2.8").status_code == 303
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Client-IP", "True-Client-IP"])
+def test_nobody_escapes_by_what_they_say_of_themselves(closed, name):
+    replies = []
+    for number in range(7):
+        said = f"for=192.0.2.{number}" if name == "Forwarded" else f"192.0.2.{number}"
+        replies.append(closed.test_client().post("/sign-in", data={"code": "a wrong code"}, headers={name: said}))
+    assert [reply.status_code for reply in replies] == [401] * 5 + [429] * 2
+
+
+def test_what_says_whether_a_code_or_a_proof_is_right_takes_as_long_for_any(closed, monkeypatch):
+    """It is `compare_digest` alone that tells, of texts of one length, whatever was typed."""
+    compared = []
+
+    def noted(*pair):
+        compared.append(tuple(map(len, pair)))
+        return True
+
+    monkeypatch.setattr("webapp.access.hmac", SimpleNamespace(compare_digest=noted))
+    assert all(closed.extensions["door"].opens(typed) for typed in ("", "x", CODE, CODE[:-1], "汉" * 5000))
+    assert compared == [(64, 64)] * 5
+    client = closed.test_client()
+    sign_in(client)
+    monkeypatch.setattr("webapp.store.compare_digest", lambda *pair: False)
+    assert client.get("/").status_code == 303
+
+
+def test_another_code_ends_what_streams_as_well(serve, openai):
+    endpoint = {"OPENAI_BASE_URL": openai.base_url, "OPENAI_API_KEY": "sk-test", "CHAT_MODEL": "test-model"}
+    server = serve(ACCESS_CODE=CODE, **endpoint)
+    opener = build_opener(HTTPCookieProcessor(CookieJar()), ProxyHandler({}))
+
+    def opened(path, **form):
+        return opener.open(f"{server.url}{path}", urlencode(form).encode() if form else None, timeout=20)
+
+    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
+    page = opened("/sign-in", code=CODE).read().decode()
+    opened(re.search(r"/conversations/[\w-]+/ask", page)[0], question="One?")
+    page = opened("/").read().decode()
+    path = re.search(r'hx-sse:connect="([^"]+)"', page)[1].partition("?")[0]
+    with opened(path) as stream:
+        while b"Half" not in stream.readline():
+            pass
+        server.settings["ACCESS_CODE"] = "another code"
+        server.terminate()
+        server.start()
+        assert b"event: end" in stream.read(), "It ended with the server that knew the code."
+    assert opened(path).url.partition("?")[0] == f"{server.url}/sign-in"
+    with pytest.raises(HTTPError, match="401"):
+        opened(path.replace("/stream", "/speech"), part="1")
+    assert "Half" in opened("/sign-in", code="another code").read().decode()
 
 
 def test_what_was_typed_without_access_comes_into_the_box(closed):

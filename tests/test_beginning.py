@@ -1,5 +1,6 @@
 """A very long text on a page: its beginning, how much there is, and the way to the whole."""
 
+import json
 import re
 import threading
 from html import unescape
@@ -109,12 +110,12 @@ def test_a_page_says_how_much_of_an_answer_it_does_not_show_and_leads_to_it(chat
     page = chat.answered("One?")
     assert element(page, "text") == ended("chat", f"text-{_id(page)}", SOURCE[:LONGEST], str)
     told, link = rest(page)["text"]
-    assert told == f"Only the first 60 of {len(SOURCE)} characters are shown here. The whole text"
+    assert told == f"Only the first 60 of {len(SOURCE)} characters are shown here. Download the whole text"
     whole = chat.client.get(link)
     assert (whole.text, whole.mimetype) == (SOURCE, "text/plain")
     assert chat.client.get(f"/conversations/{chat.id}/export/json").json["turns"][0]["answers"][0]["text"] == SOURCE
     chat.client.post("/preferences", data={"language": "zh-CN"})
-    assert rest(chat.page())["text"][0] == f"这里只显示 {len(SOURCE)} 个字符中的前 60 个。查看全文"
+    assert rest(chat.page())["text"][0] == f"这里只显示 {len(SOURCE)} 个字符中的前 60 个。下载全文"
 
 
 def test_what_is_shown_whole_has_no_note(chat, openai):
@@ -213,6 +214,30 @@ def test_an_answer_goes_on_and_its_versions_keep_their_notes(chat, openai):
     assert rest(chat.settled()) == {}
     chat.post(f"turns/{chat.turn_id()}/answer", answer="1")
     assert "60 of 100 characters" in rest(chat.page())["text"][0]
+
+
+def test_of_a_long_request_and_reply_the_beginning_is_shown_and_all_of_it_can_be_had(chat, openai, app):
+    openai.enqueue(Reply.text(SOURCE, finish="length"), Reply.text("more"))
+    chat.answered("One?")
+    chat.post(f"turns/{chat.turn_id()}/continue")
+    chat.settled()
+    address = f"/conversations/{chat.id}/answers/{_id(chat.page())}/exchange"
+    panel = chat.client.get(address).text
+    links = [unescape(link) for link in re.findall(f'href="({address}/[^"]+)" download', panel)]
+    assert [link.rpartition("/")[2] for link in links] == [
+        f"{name}-{number}" for number in (1, 2) for name in ("request", "curl", "python", "reply")
+    ]
+    for link in links:
+        whole = chat.client.get(link)
+        shown = re.search(rf'<pre [^>]*id="{link.rpartition("/")[2]}"[^>]*>\n(.*?)</pre>', panel, re.DOTALL).group(1)
+        assert unescape(shown) == whole.text[:LONGEST]
+        assert f"60 of {len(whole.text):,} characters are shown here." in panel
+        assert whole.mimetype == "text/plain"
+    assert json.loads(chat.client.get(links[0]).text) == openai.bodies[0]
+    assert json.loads(chat.client.get(links[7]).text)["choices"][0]["message"]["content"] == "more"
+    for name in ("reply-0", "reply-3", "reply-1.txt", "exchange-1", "reply", f"reply-{'9' * 5000}"):
+        assert chat.client.get(f"{address}/{name}").status_code == 404
+    assert app.test_client().get(links[0]).status_code == 404
 
 
 def test_a_completion_that_no_prompt_may_be_as_long_as_is_not_offered_for_editing(config, openai):

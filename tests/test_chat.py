@@ -345,7 +345,7 @@ def test_a_body_beyond_all_limits_is_refused(chat):
             f"/conversations/{chat.id}/ask", data={"question": "x" * 2_000_000}, headers=headers
         )
         assert response.status_code == 413
-        assert "more than one question may hold" in response.text
+        assert "more than can be sent at once" in response.text
 
 
 def test_somebody_elses_ids_are_unknown(chat, app, openai):

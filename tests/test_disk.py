@@ -6,7 +6,6 @@ import re
 import resource
 import signal
 import threading
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -14,68 +13,15 @@ import psutil
 import pytest
 from werkzeug.test import Client
 
-from webapp import answer_log, create_app, running, settling, store
+from webapp import answer_log, create_app, erasing, running, settling, store
 
 from .conftest import Chat, Server, statuses, texts, wait_until
+from .disk import FAULTS, Disk
 from .openai_server import DONE, PNG, SILENCE, Reply, chunk, event
+from .test_visitor import everything_in
 from .visitor import Visitor
 
-FAULTS = {"full": errno.ENOSPC, "read-only": errno.EROFS, "no permission": errno.EACCES, "broken": errno.EIO}
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-
-
-class Disk:
-    """The data folder's disk, on which everything below a folder may fail; the calls are the system's own."""
-
-    def __init__(self, folder, monkeypatch):
-        self.folder = os.fspath(folder)
-        self.error = None
-        self.reading = False  # fails, too
-        self.where = ""
-        self.failed = 0
-        self.files = {}
-        for name in ("open", "write", "fsync", "mkdir", "unlink", "rename", "replace"):
-            self._wrap(name, monkeypatch)
-        real_open = Path.read_bytes
-
-        def read_bytes(path):
-            self._fail(os.fspath(path), reading=True)
-            return real_open(path)
-
-        monkeypatch.setattr(Path, "read_bytes", read_bytes)
-
-    @contextmanager
-    def fails(self, fault, where="", reading=False):
-        """Let every change below `where` fail, and reading, too, if that is wanted."""
-        self.error, self.where, self.reading, self.failed = FAULTS[fault], os.path.join(self.folder, where), reading, 0
-        yield self
-        self.error = None
-
-    def _wrap(self, name, monkeypatch):
-        real = getattr(os, name)
-
-        def call(first, *rest, **more):
-            if name == "open":
-                flags = rest[0] if rest else more["flags"]
-                self._fail(first, reading=not flags & WRITING)
-                number = real(first, *rest, **more)
-                self.files[number] = os.fspath(first)
-                return number
-            if isinstance(first, int):
-                first_name = self.files.get(first, "")
-                # A descriptor's number is soon another's.
-                if first_name and os.path.realpath(f"/proc/self/fd/{first}").startswith(self.folder):
-                    self._fail(first_name)
-            elif name != "unlink" or self.error != errno.ENOSPC:
-                self._fail(first)  # A full disk lets things go.
-            return real(first, *rest, **more)
-
-        monkeypatch.setattr(os, name, call)
-
-    def _fail(self, path, reading=False):
-        if self.error and (self.reading or not reading) and os.fspath(path).startswith(self.where):
-            self.failed += 1
-            raise OSError(self.error, os.strerror(self.error), path)
+SAMPLES = Path(__file__).parent / "samples"
 
 
 @pytest.fixture
@@ -518,3 +464,91 @@ os.fsync = fsync
 
 def test_a_signal_for_a_file_that_is_too_large_ends_nothing():
     assert signal.getsignal(signal.SIGXFSZ) == signal.SIG_IGN  # Python's own; the write fails instead.
+
+
+@pytest.mark.parametrize("fault", ["read-only", "no permission", "broken"])
+@pytest.mark.parametrize("where", ["records", "files", ""])
+def test_what_cannot_be_deleted_is_told_and_deleted_later(app, chat, other, disk, caplog, monkeypatch, fault, where):
+    monkeypatch.setattr(erasing, "AGAIN_EVERY", 0.02)
+    chat.answered("Mine-7391?")
+    cookie = chat.cookie()
+    with disk.fails(fault, where):
+        done = chat.client.post("/visitor/delete", follow_redirects=True)
+        assert done.status_code == 200
+        assert "does not let go of all of it" in done.text
+        assert ("Deleted: 1 conversation" in done.text) is False
+        again = Client(app, use_cookies=False)
+        address = f"/conversations/{chat.id}/export"
+        assert again.get(address, headers={"Cookie": cookie, "Host": "localhost"}).status_code == 404
+        assert texts(other.page()) == ["You said: Theirs?"]
+    wait_until(lambda: not app.extensions["erasing"]._left)
+    assert caplog.text.count(f"(conversation {chat.id})") == 2  # that it could not be, and that it is, not each try
+    kept = everything_in(Path(disk.folder))
+    assert b"Mine-7391" not in kept and b"Theirs" in kept
+    assert "Fresh?" in Chat(chat.client).answered("Fresh?")
+
+
+def test_a_full_disk_lets_everything_be_deleted(chat, disk):
+    chat.answered("Mine-7391?")
+    with disk.fails("full"):
+        done = chat.client.post("/visitor/delete", follow_redirects=True)
+    assert "Deleted: 1 conversation" in done.text and "let go" not in done.text
+    assert b"Mine-7391" not in everything_in(Path(disk.folder))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_of_an_import_with_choices_nothing_is_begun_that_cannot_be_kept(chat, disk, fault):
+    content = (SAMPLES / "chatgpt-conversations.json").read_bytes()
+
+    def send(path, **form):
+        return chat.client.post(f"/conversations/{chat.id}/{path}", data=form, headers={"HX-Request": "true"})
+
+    with disk.fails(fault, "files"):
+        refused = send("import", file=(BytesIO(content), "a.json"))
+        assert (refused.status_code, reason(fault) in refused.text) == (503, True)
+    offered = send("import", file=(BytesIO(content), "a.json"))
+    address = re.search(r"/conversations/[\w-]+/(import/[\w-]+)", offered.text)[1]
+    with disk.fails(fault, "records"):
+        refused = send(address, choice="0")
+        assert (refused.status_code, reason(fault) in refused.text) == (503, True)
+        assert texts(chat.page()) == []
+    with disk.fails(fault, "files"):  # Where it was offered stays a file, which ends with its time.
+        assert send(address, choice="0").status_code == 200
+    assert len(texts(chat.page())) == 2
+
+
+def test_choices_that_cannot_be_read_are_told(chat, disk):
+    content = (SAMPLES / "chatgpt-conversations.json").read_bytes()
+    address = chat.client.post(f"/conversations/{chat.id}/import", data={"file": (BytesIO(content), "a.json")}).location
+    with disk.fails("broken", "files", reading=True):
+        page = chat.client.get(address, headers={"HX-Request": "true"})
+        assert (page.status_code, "Input/output error" in page.text) == (503, True)
+    assert chat.client.get(address).status_code == 200
+
+
+@pytest.fixture
+def budget(app):
+    budget = app.extensions["budget"]
+    budget.total = budget.per_visitor = 10**6
+    return budget
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_cannot_be_counted_takes_no_answer_back(app, chat, budget, disk, fault, caplog):
+    chat.answered("One?")
+    left = wait_until(lambda: (left := budget.left(owner_of(app, chat))) != 10**6 and left)
+    with disk.fails(fault, app.extensions["store"].records._path(budget._key()).relative_to(disk.folder)):
+        assert len(texts(chat.answered("Two?"))) == 2
+        wait_until(lambda: "could not be counted against the budget" in caplog.text)
+    assert budget.left(owner_of(app, chat)) == left
+
+
+def test_a_budget_that_cannot_be_read_lets_nobody_spend_and_everybody_read(app, chat, budget, openai, disk):
+    chat.answered("One?")
+    wait_until(lambda: budget.left(owner_of(app, chat)) != 10**6)
+    with disk.fails("broken", app.extensions["store"].records._path(budget._key()), reading=True):
+        refused = chat.ask("Two?", htmx=True)
+        assert (refused.status_code, "Input/output error" in refused.text) == (503, True)
+        assert len(texts(chat.page())) == 1
+    assert len(openai.bodies) == 1
+    assert len(texts(chat.answered("Two?"))) == 2

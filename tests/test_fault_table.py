@@ -24,6 +24,8 @@ from .openai_server import DONE, RESET, SILENCE, OpenAIServer, Reply, chunk, eve
 from .page_text import PageText, changes_of
 from .test_modes import Mode
 
+pytestmark = pytest.mark.slow
+
 # --- What an endpoint sends in each mode, as far as each point ---
 
 BEFORE, FIRST, INSIDE, END = POINTS = ("before the first byte", "after a token", "inside a character", "before the end")
@@ -273,6 +275,8 @@ class Case:
         self.check_page(told, has_text=any(text for name, text in texts.items() if name != "reasoning"))
         self.check_stream(told, texts)
         self.check_export(told, texts)
+        if isinstance(self.mode, Whole) and point != BEFORE:
+            self.check_half()
         assert not list(self.logs.glob(f"{self.answer_id}*"))
 
     def check_page(self, told, has_text):
@@ -308,6 +312,12 @@ class Case:
         assert answer.get("text", "") == texts.get(0, "")
         if choices := answer.get("choices"):
             assert choices == [texts.get(index, "") for index in range(len(choices))]
+
+    def check_half(self):
+        """What came of a reply in one piece can be read beside its request."""
+        panel = self.visitor.client.get(f"/conversations/{self.visitor.id}/answers/{self.answer_id}/exchange")
+        assert self.mode.until(FIRST).decode() in unescape(panel.text)
+        assert "\ufffd" not in panel.text
 
     def element(self, name):
         """Return the id of the element that has a text."""

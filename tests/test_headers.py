@@ -3,10 +3,11 @@
 import re
 
 import pytest
+from limits import RateLimitItemPerHour
 
 from webapp import create_app
 
-from .conftest import Chat
+from .conftest import UNLIMITED, Chat
 
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -145,6 +146,85 @@ def test_a_stream_carries_them_too(chat):
     response = chat.stream()
     assert response.mimetype == "text/event-stream"
     check(response, "a stream")
+
+
+CODE = "open sesame 7"
+STYLES = [{}, {"HX-Request": "true"}, {"HX-Request": "true", "Accept": "text/plain"}]
+
+
+def kinds(app, closed, monkeypatch):
+    """Yield by its status every kind of response that there is, as a page, a fragment and a text."""
+    chat = Chat(app.test_client())
+    chat.answered("One?")
+    app.extensions["files"].write(chat.id, "a.png", bytes(range(10)))
+    answer = re.search(r'id="answer-([\w-]+)"', chat.page())[1]
+    style = re.search(r'href="(/static/[^"]+style.css)"', chat.page())[1]
+    own, stranger = f"/conversations/{chat.id}", Chat(app.test_client())
+    app.extensions["answers"].room._max_turns = 1
+
+    def get(path, client=chat.client, **headers):
+        return client.get(path, headers=headers, buffered=True)
+
+    yield 206, get(f"{own}/files/a.png", Range="bytes=0-4")
+    yield 416, get(f"{own}/files/a.png", Range="bytes=90-")
+    yield 304, get(f"{own}/files/a.png", **{"If-None-Match": get(f"{own}/files/a.png").headers["ETag"]})
+    yield 200, get(style)
+    yield 304, get(style, **{"If-None-Match": get(style).headers["ETag"]})
+    yield 302, get("/static/style.css")
+    yield 308, get("/visitor//deleted")
+    for kind in ("markdown", "json", "notebook"):
+        yield 200, get(f"{own}/export/{kind}")
+    yield 200, get(f"{own}/answers/{answer}/stream")
+    yield 200, get(f"{own}/answers/{answer}/stream?poll=1")
+    yield 200, get("/healthz")
+    yield 204, chat.post("stop", htmx=True)
+    yield 303, chat.post("clear")
+    yield 200, chat.post("estimate", question="Half")
+    yield 400, chat.client.post(f"{own}/ask", data=b"question=%ff", content_type="application/x-www-form-urlencoded")
+    for headers in STYLES:
+
+        def post(path, client=chat.client, headers=headers, **form):
+            return client.post(path, data=form, headers=headers)
+
+        yield 413, post(f"{own}/ask", question="More?")
+        yield 413, post(f"{own}/ask", question="x" * 3_000_000)
+        yield 422, post(f"{own}/ask", question=" ")
+        yield 422, post(f"{own}/parameters", temperature="hot")
+        yield 422, post("/models/use", model="")
+        yield 404, get("/nowhere", **headers)
+        yield 404, get(own + "/export/json", stranger.client, **headers)
+        yield 405, post("/visitor", client=app.test_client())
+        yield 403, post(f"{own}/ask", headers=headers | {"Sec-Fetch-Site": "cross-site"}, question="Theirs?")
+        yield 401, post(f"{own}/ask", client=closed.test_client(), question="Mine?")
+        yield 303, get("/", closed.test_client())
+        yield 401, closed.test_client().post("/sign-in", data={"code": "a wrong code"}, headers=headers)
+        with monkeypatch.context() as broken:
+            broken.setattr(app.extensions["store"], "load", lambda *_: 1 / 0)
+            yield 500, get("/", **headers)
+            broken.setattr(app.extensions["store"], "load", lambda *_: (_ for _ in ()).throw(OSError(28, "Full")))
+            yield 503, get("/", **headers)
+    for _ in range(4):
+        closed.test_client().post("/sign-in", data={"code": "a wrong code"})
+    yield 429, closed.test_client().post("/sign-in", data={"code": CODE})
+    app.extensions["answers"].rates._newcomers = app.extensions["answers"].rates._visitor = (RateLimitItemPerHour(1),)
+    app.extensions["answers"].rates.count_visitor("127.0.0.1")
+    for headers in STYLES:
+        yield 429, stranger.client.post(f"/conversations/{stranger.id}/ask", data={"question": "?"}, headers=headers)
+
+
+def test_every_kind_of_response_carries_all_headers(config, tmp_path, monkeypatch):
+    app = create_app({**config, **UNLIMITED})
+    closed = create_app({**config, **UNLIMITED, "DATA_DIR": tmp_path / "closed", "ACCESS_CODE": CODE})
+    seen = set()
+    for status, response in kinds(app, closed, monkeypatch):
+        path = response.request.path
+        assert response.status_code == status, path
+        is_file = "/files/" in path and status in (200, 206, 304)
+        check(response, f"{status} {path}", is_file=is_file)
+        response.close()
+        seen.add(status)
+    app.extensions["answers"].shut_down()
+    assert len(seen) == 18
 
 
 def test_https_is_not_demanded_of_what_else_runs_on_this_machine(client):

@@ -56,7 +56,8 @@ FIELDS = {
     "panel.save": tuple(sorted(PARAMETERS)),
     "preferences.save": ("language", "theme", "back"),
     "inspector.exchange": (),
-    "inspector.markdown": (),
+    "inspector.markdown": ("channel",),
+    "inspector.part": (),
     "transfer.panel": ("added", *KINDS),
     "transfer.download": (),
     "transfer.take": ("file", "import"),
@@ -382,7 +383,7 @@ def test_what_is_unquoted_in_parts_is_what_it_was_in_one(body, size):
 def test_a_form_that_is_none_of_ours_is_too_large(chat, path, body):
     response = chat.client.post(f"/conversations/{chat.id}/{path}", data=body, content_type=forms.URLENCODED)
     assert response.status_code == 413
-    assert re.search("may hold|may be|much too large|larger than", response.text)
+    assert re.search("more than can be sent|may be|much too large|larger than", response.text)
     assert not statuses(chat.page())
 
 

@@ -57,6 +57,7 @@ REVIEWED = {
     ("settling", "running.id"),
     ("settling", "self.logs.path(running.id)"),
     ("store", "error.strerror"),
+    ("sessions", "error.strerror"),
     ("store", "path"),
 }
 

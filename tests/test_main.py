@@ -98,6 +98,15 @@ def test_a_folder_in_use_is_one_clear_line(serve, endpoint):
     assert stopped.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["secret", "installation"])
+def test_a_start_that_cannot_read_a_file_of_its_own_names_it(tmp_path, name):
+    (tmp_path / "data" / name).mkdir(parents=True)
+    stopped = run(DATA_DIR=str(tmp_path / "data"), OPENAI_API_KEY="k", ACCESS_CODE="a long enough code")
+    assert stopped.returncode == 1
+    assert f"which cannot be used: Is a directory ({name})." in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+
+
 def test_the_start_prints_one_line_with_the_address_and_the_model(serve, endpoint, openai):
     server = serve(**endpoint)
     assert server.line == f"Parley is at {server.url} and test-model at {openai.base_url} answers.\n"

@@ -1,6 +1,7 @@
 """What is said to those who do not see the page, what the tab shows, and what is copied."""
 
 import re
+from threading import Event
 
 import pytest
 from playwright.sync_api import expect
@@ -72,7 +73,8 @@ def test_behind_a_panel_nothing_is_lost(page, openai):
 
 @pytest.mark.browser
 def test_a_hidden_tab_shows_that_the_answer_is_complete(page, openai):
-    openai.enqueue(Reply([event(chunk("Half")), 0.5, event(chunk(" and half.")), event(chunk(finish="stop")), DONE]))
+    gate = Event()
+    openai.enqueue(Reply([event(chunk("Half")), gate, event(chunk(" and half.")), event(chunk(finish="stop")), DONE]))
     ask(page)
     expect(page.locator(".answer .text")).to_contain_text("Half")
     hide = """(hidden) => {
@@ -80,6 +82,7 @@ def test_a_hidden_tab_shows_that_the_answer_is_complete(page, openai):
       document.dispatchEvent(new Event("visibilitychange"));
     }"""
     page.evaluate(hide, True)
+    gate.set()
     for _ in range(40):
         page.clock.run_for(15_000)
         if page.title() == "● Parley":

@@ -8,20 +8,19 @@ from .conftest import ROOT
 HANGING = """
 from gevent import monkey
 monkey.patch_all()
+import os
 import socket
-from threading import Event, Thread, get_native_id
-from gevent.monkey import get_original
+from threading import Thread, get_native_id
 from webapp.serving import DISK_THREADS, OffLoop
 
-off_loop, gate = OffLoop(), get_original("threading", "Lock")()
-gate.acquire()
-hanging = [Thread(target=off_loop, args=(gate.acquire,), daemon=True) for _ in range(DISK_THREADS + 5)]
+off_loop, (gate, opens) = OffLoop(), os.pipe()
+hanging = [Thread(target=off_loop, args=(os.read, gate, 1), daemon=True) for _ in range(DISK_THREADS + 5)]
 for thread in hanging:
     thread.start()
 print(socket.getaddrinfo("127.0.0.1", "domain", proto=socket.IPPROTO_TCP)[0][4])
-for _ in hanging:
-    gate.release()
-    hanging.pop(0).join()
+os.write(opens, b"x" * len(hanging))
+for thread in hanging:
+    thread.join()
 print(off_loop(get_native_id) != get_native_id())
 """
 

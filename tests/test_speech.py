@@ -1,6 +1,8 @@
+import os
 import re
 import threading
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from werkzeug.datastructures import FileStorage
@@ -12,6 +14,7 @@ from webapp.speech import joined
 from webapp.spoken import LONGEST, LONGEST_PART
 
 from .conftest import Chat, wait_until
+from .disk import FAULTS, Disk
 from .openai_server import RESET, SILENCE, Reply
 
 WEBM = b"\x1a\x45\xdf\xa3 a recording"
@@ -54,7 +57,38 @@ def source(response):
     return re.search(r'<audio[^>]* src="([^"]+)"', response.text).group(1)
 
 
+@pytest.fixture
+def disk(app, monkeypatch):
+    return Disk(app.config["DATA_DIR"], monkeypatch)
+
+
 # --- Dictation ---
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_words_that_cannot_be_kept_are_given_all_the_same(chat, openai, disk, fault, caplog):
+    with disk.fails(fault, "files"):
+        assert send(chat, htmx=True).text == "What was said."
+    assert "The words of a recording could not be kept" in caplog.text
+    for _ in range(2):
+        assert send(chat, htmx=True).text == "What was said."
+    assert len(openai.bodies) == 2, "Kept the second time."
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"5", b"\xff"])
+def test_kept_words_that_make_no_sense_are_asked_for_again(app, chat, openai, content):
+    send(chat)
+    (path,) = (app.config["DATA_DIR"] / "files" / chat.id).iterdir()
+    path.write_bytes(content)
+    assert send(chat, htmx=True).text == send(chat, htmx=True).text == "What was said."
+    assert len(openai.bodies) == 2
+
+
+def test_kept_words_that_cannot_be_read_are_asked_for_again(chat, openai, disk, caplog):
+    send(chat)
+    with disk.fails("broken", "files", reading=True):
+        assert send(chat, htmx=True).text == "What was said."
+    assert "cannot be read" in caplog.text
 
 
 def test_a_recording_is_one_request_with_just_the_model(chat, openai):
@@ -327,7 +361,8 @@ def test_an_answer_that_is_still_coming_is_not_read(chat, openai):
     ("reply", "told"),
     [
         (Reply.error(400, "Unknown voice nova."), "Unknown voice nova."),
-        (Reply([b'{"error": "none"}'], content_type="application/json"), "sent no audio"),
+        (Reply([b'{"error": "No voice."}'], content_type="application/json"), "could not be read aloud. No voice."),
+        (Reply([b'{"odd": "none"}'], content_type="application/json"), "sent no audio"),
         (Reply([b"<h1>Welcome</h1>"], content_type="text/html"), "Welcome"),
         (Reply([], content_type="audio/mpeg"), "without any sound"),
     ],
@@ -406,3 +441,18 @@ def test_the_page_offers_what_there_are_models_for(chat):
     page = chat.answered("One?")
     for name in ('id="dictation"', "speech.js", "Read aloud", 'id="transcribe"'):
         assert name in page
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("htmx", [True, False])
+def test_sound_that_cannot_be_kept_says_so_and_the_answer_stays(chat, disk, fault, htmx):
+    chat.answered("One?")
+    with disk.fails(fault, "files"):
+        refused = read(chat, htmx=htmx)
+        assert refused.status_code == 503
+        assert "the sound could not be kept" in refused.text
+        assert os.strerror(FAULTS[fault]) in refused.text
+        assert "One?" in chat.page()
+        assert chat.client.get(f"/conversations/{chat.id}/answers/{answer_id(chat)}/speech").status_code == 200
+    assert source(read(chat))
+    assert not list(Path(disk.folder).rglob("new-*"))

@@ -24,7 +24,8 @@ ALLOWED = {
     "config": {"setting"},
     "setting": set(),
     "room": {"conversation", "conversations", "files"},
-    "visitor": {"chat", "conversation", "meter", "store"},
+    "visitor": {"chat", "conversation", "erasing", "meter", "store"},
+    "erasing": set(),
     "logs": set(),
     "answer_line": {"logs", "tokens", "turn"},
     "request_log": {"logs"},
@@ -171,7 +172,7 @@ ALLOWED = {
     "importing": {"candidate", "exported", "foreign", "json_file", "pausing"},
     "json_file": {"candidate"},
     "pausing": set(),
-    "choices": {"candidate", "conversation", "files", "pausing"},
+    "choices": {"candidate", "conversation", "files"},
     "transfer": {
         "candidate",
         "chat",
@@ -190,17 +191,18 @@ ALLOWED = {
     },
     "python_text": {"exchange"},
     "snippets": {"exchange", "python_text"},
-    "inspector": {"chat", "exchange", "llm", "running", "snippets"},
+    "inspector": {"chat", "conversation", "exchange", "llm", "running", "snippets"},
     "serving": {"logs", "sweep"},
     "sweep": {"choices", "conversations", "files", "records"},
     "__init__": {
-        *("access", "answers", "assets", "audio", "backend", "budget", "compression", "config", "errors", "files"),
+        *("access", "answers", "assets", "audio", "backend", "budget", "compression", "config", "erasing"),
+        *("errors", "files"),
         *("forms", "i18n", "proxy", "rates", "request_log", "room", "security", "sign_in", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "preferences", "speech", "transfer", "turns"),
         "visitor",
     },
     "models": {"catalog", "chat", "conversation", "kinds", "store"},
-    "__main__": {"__init__", "config", "files", "local_model", "logs", "prices", "serving", "store"},
+    "__main__": {"__init__", "config", "files", "local_model", "logs", "prices", "secret", "serving", "store"},
 }
 EVERYBODYS = {"wording"}  # Whoever has something to say to people may say it.
 OWNERS = {
@@ -241,7 +243,7 @@ WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", 
 WITHOUT_FLASK += ("beginning", "growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget", "rates", "secret")
 WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
-WITHOUT_FLASK += ("json_file", "pausing")
+WITHOUT_FLASK += ("erasing", "json_file", "pausing")
 
 
 def imports(module):

@@ -46,6 +46,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from .backend import Backend
     from .budget import Budget
     from .config import read
+    from .erasing import Erasing
     from .files import Files
     from .rates import Rates
     from .room import Room
@@ -61,6 +62,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     app.extensions["files"] = files = Files(app.config["DATA_DIR"] / "files")
     records = app.extensions["store"].records
     app.extensions["budget"] = budget = Budget(records, app.config["TOKEN_BUDGET"], app.config["VISITOR_TOKEN_BUDGET"])
+    app.extensions["erasing"] = Erasing()
     rates = Rates(app.config)
     room = Room(app.extensions["store"], files, app.config["MAX_TURNS"], app.config["VISITOR_MB"])
     app.extensions["answers"] = Answers(

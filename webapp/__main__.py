@@ -11,11 +11,13 @@ import resource  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Mapping  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from . import __version__, config, create_app, logs, prices, store  # noqa: E402
 from .files import keep_private  # noqa: E402
 from .local_model import LocalModelError, find, name_of  # noqa: E402
+from .secret import installation_secret  # noqa: E402
 
 
 class CannotStart(Exception):
@@ -60,8 +62,13 @@ def serve(values: Mapping[str, Any]) -> None:
         store.hold(folder)
         for part in ("records", "answers", "files"):
             keep_private(folder / part)
+        store.installation(folder)
+        if values["ACCESS_CODE"]:
+            installation_secret(folder)
     except OSError as error:
         reason = "it or a part of it is not a folder" if isinstance(error, FileExistsError) else error.strerror
+        if error.filename and Path(error.filename).parent == folder:
+            reason = f"{reason} ({Path(error.filename).name})"
         raise CannotStart(f"DATA_DIR is {str(folder)!r}, which cannot be used: {reason}.") from None
     listener = listen(values["HOST"], values["PORT"])
     host = f"[{values['HOST']}]" if ":" in values["HOST"] else values["HOST"]

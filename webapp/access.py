@@ -68,6 +68,7 @@ RULES: Mapping[str, Rule] = {
     "panel.save": "owner",
     "inspector.exchange": "owner",
     "inspector.markdown": "owner",
+    "inspector.part": "owner",
     "transfer.panel": "owner",
     "transfer.download": "owner",
     "transfer.take": "owner",

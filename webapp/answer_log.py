@@ -14,7 +14,7 @@ from time import monotonic, sleep
 import msgspec
 
 from .conversation import Answer
-from .files import OffLoop, at_once, each, flush_folder, keep_private, write_whole
+from .files import OffLoop, at_once, each, flush_folder, flush_removal, keep_private, write_whole
 from .reply import MOST_CHOICES, REASONING
 
 log = logging.getLogger(__name__)
@@ -61,14 +61,9 @@ class Logs:
         except OSError as error:
             log.error("The log of answer %s could not be removed: %s", answer_id, error.strerror)
 
-    def erase(self, answer_ids: set[str]) -> bool:
-        """Remove whatever is kept of answers, for good; False where it cannot be."""
-        try:
-            self.off_loop(_erase, self.folder, answer_ids)
-        except OSError as error:
-            log.error("The logs of answers that are deleted could not be removed: %s", error.strerror)
-            return False
-        return True
+    def erase(self, answer_ids: set[str]) -> None:
+        """Remove whatever is kept of answers, for good. Raises OSError."""
+        self.off_loop(_erase, self.folder, answer_ids)
 
     def keep(self, answer: Answer) -> None:
         """Keep a settled answer that its record could not take, as far as there is room for it."""
@@ -84,7 +79,9 @@ class Logs:
         except FileNotFoundError:
             return None
         except ValueError:
-            log.error("What is kept of answer %s beside its log cannot be read.", answer_id)
+            aside = self._settled(answer_id).with_suffix(".damaged")
+            log.error("What is kept of answer %s beside its log cannot be read; it is kept as %s.", answer_id, aside)
+            self._settled(answer_id).replace(aside)
             return None
         return answer if answer.id == answer_id and answer.status != "pending" else None
 
@@ -120,7 +117,7 @@ def _erase(folder: Path, answer_ids: set[str]) -> None:
     for path in each(folder):
         if path.name.partition(".")[0] in answer_ids:
             path.unlink(missing_ok=True)
-    flush_folder(folder)
+    flush_removal(folder)
 
 
 def _flush_files(files: list[tuple["AnswerLog", int]], folder: Path) -> tuple[list["AnswerLog"], OSError | None]:

@@ -45,6 +45,19 @@ class AudioFailed(Refused):
     status = 502
 
 
+class NotKept(Refused):
+    status = 503
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            say(
+                "The answer was read aloud, but the sound could not be kept: {reason}. Nothing else is lost; "
+                "try again when the server's disk is well.",
+                reason=reason,
+            )
+        )
+
+
 def recording_ending(filename: str, content_type: str, content: bytes) -> str:
     """Return the ending under which a recording is sent. Raises NotAudio for what says in no way that it is one."""
     given = Path(filename).suffix[1:].lower()
@@ -132,7 +145,11 @@ class Audio:
             self._spend(of, estimate(said[part - 1]))
             name = f"{stem}.{_spoken_ending(content, content_type)}"
             still_there()
-            self.files.write(of.id, name, content)
+            try:
+                self.files.write(of.id, name, content)
+            except OSError as error:
+                log.error("The sound of an answer could not be kept: %s", error.strerror)
+                raise NotKept(error.strerror or str(error)) from None
             return name
 
     def spoken(self, conversation_id: str, text: str) -> list[str | None]:
@@ -157,12 +174,15 @@ class Audio:
 
     def _spoken(self, conversation_id: str, stem: str) -> str | None:
         names = (f"{stem}.{ending}" for ending in SPOKEN)
-        return next((name for name in names if self.files.path(conversation_id, name).exists()), None)
+        return next((name for name in names if self.files.has(conversation_id, name)), None)
 
     def _known(self, conversation_id: str, name: str) -> str | None:
         try:
             return msgspec.json.decode(self.files.read(conversation_id, name), type=str)
-        except (Unknown, msgspec.MsgspecError):
+        except Unknown:
+            return None
+        except (OSError, msgspec.MsgspecError) as error:
+            log.error("The words that are kept of a recording cannot be read: %s", type(error).__name__)
             return None
 
 

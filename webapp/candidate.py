@@ -4,7 +4,6 @@ Whatever a file holds, a candidate is of our own types, and its texts can be rea
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -85,6 +84,22 @@ class Candidate(Struct):
     set_aside: dict[str, list[Turn]] = {}
 
 
+class Packed(NamedTuple):
+    """A candidate as it is kept, and what is told of it: so a large file has no more in memory than it is long."""
+
+    title: str
+    created: float
+    questions: int
+    content: bytes
+
+    def opened(self) -> Candidate:
+        """Return the candidate as it will be read again once it is saved. Raises BadImport where that cannot be."""
+        try:
+            return msgspec.json.decode(self.content, type=Candidate)
+        except (ValueError, RecursionError) as error:
+            raise _unkeepable(error) from None
+
+
 class Line(NamedTuple):
     """One thing that a user or an assistant said."""
 
@@ -122,12 +137,22 @@ def _go_on(answer: Answer, line: Line) -> None:
         answer.status, answer.finish_reason = line.status, line.finish_reason
 
 
-def checked(candidate: Candidate) -> Candidate:
-    """Return a candidate as it will be read again once it is saved. Raises BadImport where that cannot be."""
+def packed(candidate: Candidate) -> Packed:
+    """Return a candidate as it is kept. Raises BadImport where that cannot be."""
     try:
-        return msgspec.json.decode(msgspec.json.encode(candidate), type=Candidate)
+        content = msgspec.json.encode(candidate)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise BadImport(say("The file holds something that cannot be kept: {error}.", error=str(error))) from None
+        raise _unkeepable(error) from None
+    title = candidate.title or (_beginning(candidate.turns[0].question) if candidate.turns else "")
+    return Packed(title, candidate.created, len(candidate.turns), content)
+
+
+def _unkeepable(error: Exception) -> BadImport:
+    return BadImport(say("The file holds something that cannot be kept: {error}.", error=str(error)))
+
+
+def _beginning(question: str) -> str:
+    return question if len(question) <= 80 else f"{question[:79]}…"
 
 
 def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Counter[str]:
@@ -205,7 +230,7 @@ def text(value: Any) -> str:
 
 
 def one_line(value: Any, limit: int = 120) -> str:
-    words = re.sub(r"\s+", " ", text(value)).strip()
+    words = " ".join(text(value).split())
     return words if len(words) <= limit else f"{words[: limit - 1]}…"
 
 

@@ -11,10 +11,9 @@ from time import time
 import msgspec
 from msgspec import Struct
 
-from .candidate import BadImport, Candidate
+from .candidate import BadImport, Candidate, Packed
 from .conversation import ID, Unknown
 from .files import Files
-from .pausing import Pause
 from .wording import say
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ class Choice(Struct):
     size: int
 
 
-def keep(files: Files, conversation_id: str, import_id: str, candidates: list[Candidate]) -> list[Choice]:
+def keep(files: Files, conversation_id: str, import_id: str, candidates: list[Packed]) -> list[Choice]:
     """Keep the candidates of a file until one is chosen, in place of an earlier file's; return their list.
 
     Takes them out of `candidates`.
@@ -40,15 +39,11 @@ def keep(files: Files, conversation_id: str, import_id: str, candidates: list[Ca
     forget(files, conversation_id)
     choices: list[Choice] = []
     content = bytearray()
-    pause = Pause()
     candidates.reverse()
     while candidates:  # Each goes as soon as it is written: a large file is not in memory twice.
-        candidate = candidates.pop()
-        piece = msgspec.json.encode(candidate)
-        title = candidate.title or _beginning(candidate.turns[0].question)
-        choices.append(Choice(title, candidate.created, len(candidate.turns), len(content), len(piece)))
+        title, created, questions, piece = candidates.pop()
+        choices.append(Choice(title, created, questions, len(content), len(piece)))
         content += piece
-        pause()
     content[:0] = msgspec.json.encode(choices) + b"\n"
     files.write(conversation_id, _name(import_id), content, durable=False)
     return choices
@@ -101,10 +96,6 @@ def remove_old(folder: Path) -> None:
         pass  # Another import was faster.
     except OSError as error:  # Nobody's export or import is to fail because of an old one.
         log.error("What is left of an import could not be removed: %s", error.strerror)
-
-
-def _beginning(question: str) -> str:
-    return question if len(question) <= 80 else f"{question[:79]}…"
 
 
 def _path(files: Files, conversation_id: str, import_id: str) -> Path:

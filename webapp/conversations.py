@@ -139,11 +139,17 @@ class Store:
         """Return the ids of all turns and answers that are kept of a conversation, readable or not. Raises OSError."""
         return self.records.ids_in(_key(conversation_id))
 
-    def delete(self, conversation_id: str, remove: Callable[[str], object]) -> None:
-        """Delete a conversation's record, and what `remove` deletes, while nobody can change it."""
+    def delete(self, conversation_id: str, remove: Callable[[str], bool]) -> bool:
+        """Delete a conversation's record, and what `remove` deletes, while nobody can change it.
+
+        False where `remove` could not; raises OSError where the record cannot be deleted, and then tries the rest.
+        """
         with self._locks.held(conversation_id):
-            self.records.delete(_key(conversation_id))
-            remove(conversation_id)
+            try:
+                self.records.delete(_key(conversation_id))
+            finally:
+                removed = remove(conversation_id)
+            return removed
 
     def remove_if_gone(self, conversation_id: str, remove: Callable[[str], object]) -> None:
         """Call `remove` with a conversation's id if its record is gone, while nobody can begin it anew."""

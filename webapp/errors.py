@@ -18,8 +18,13 @@ MESSAGES = {
     400: say("The browser (or proxy) sent a request that this server could not understand."),
     404: say("There is no such page."),
     405: say("This address takes only what a form sends."),
-    413: say("That is more than one question may hold. What you typed is still on the page you came from; shorten it."),
+    413: say("That is more than can be sent at once. What you typed is still here; shorten it."),
 }
+# Without a script the page that the form was on is gone, and browsers keep no text of a page that no cache may keep.
+TOO_LARGE = say(
+    "That is more than can be sent at once, and it was not read. Take the text from where it comes from, and send it "
+    "in parts; what you find in the box when you go back depends on the browser."
+)
 UNFORESEEN = say("Something went wrong here, on the server's side. Nothing that was saved is lost; the log says more.")
 
 
@@ -35,6 +40,8 @@ def _http(error: HTTPException) -> Response:
     if isinstance(cause := getattr(error, "original_exception", None), OSError):
         return _disk(cause)  # of the session, which is read before a view and written behind it
     message = MESSAGES.get(error.code or 500) or error.description or error.name
+    if error.code == 413 and not _is_script():
+        message = TOO_LARGE
     return _answer(message, error.code or 500)
 
 
@@ -60,9 +67,19 @@ def _unforeseen(error: Exception) -> Response:
 
 def _answer(message: str, status: int, headers: dict[str, str] | None = None) -> Response:
     # A script that shows it as text; or the host that was asked for is none, and a page has no addresses to lead to.
-    if request.accept_mimetypes.best == "text/plain" or request_ctx.url_adapter is None:
+    if _wants_text() or request_ctx.url_adapter is None:
         return Response(translated(message), status, headers, mimetype="text/plain")
     # For htmx the fragment: the page it lands in still has what was typed.
     if "HX-Request" in request.headers:
         return Response(render_template("_notice.html", message=message), status, headers)
-    return Response(render_template("error.html", message=message, typed=typed()), status, headers)
+    kept = "" if status == 413 else typed()  # What was too large to be read has no fields.
+    return Response(render_template("error.html", message=message, typed=kept), status, headers)
+
+
+def _wants_text() -> bool:
+    return request.accept_mimetypes.best == "text/plain"
+
+
+def _is_script() -> bool:
+    """Tell whether a script asks, which leaves the page as it is."""
+    return "HX-Request" in request.headers or _wants_text()

@@ -75,9 +75,11 @@ def _data(line: bytes) -> bytes:
     return line[5:].strip() if line.startswith(b"data:") else b""
 
 
-def joined(pieces: Iterator[bytes], heard: Callable[[], None] = lambda: None) -> bytes:
-    """Return bytes as one piece; `heard` is told of all that is not white space. Raises Garbage: they are too many."""
-    taken: list[bytes] = []
+def joined(pieces: Iterator[bytes], heard: Callable[[], None], taken: list[bytes]) -> bytes:
+    """Return bytes as one piece, each of which goes into `taken` when it comes. Raises Garbage: they are too many.
+
+    `heard` is told of all that is not white space.
+    """
     size = 0
     for piece in pieces:
         taken.append(piece)

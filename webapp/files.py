@@ -83,6 +83,12 @@ def flush_folder(path: Path) -> None:
         os.close(folder)
 
 
+def flush_removal(folder: Path) -> None:
+    """Flush that something is gone from a folder; else a loss of power could bring it back."""
+    with suppress(OSError):  # It is gone for everybody, and the system writes so in a moment.
+        flush_folder(folder)
+
+
 def each(folder: Path) -> Iterator[Path]:
     """Yield what lies in a folder, without reading all of a large one at once."""
     with os.scandir(folder) as entries:
@@ -181,6 +187,14 @@ class Files:
         # To pack a long conversation's request takes as long as to flush it to the disk.
         self.off_loop(_write, path, content, durable)
 
+    def has(self, conversation_id: str, name: str) -> bool:
+        """Tell whether there is a file, as far as anybody can tell."""
+        try:
+            return self.path(conversation_id, name).exists()
+        except OSError as error:
+            log.error("The files of a conversation cannot be looked at: %s", error.strerror)
+            return False
+
     def read(self, conversation_id: str, name: str) -> bytes:
         """Return a file's content. Raises Unknown where there is none."""
         try:
@@ -212,18 +226,20 @@ class Files:
     def remove(self, conversation_id: str, names: Iterable[str] | None = None) -> bool:
         """Remove files of a conversation, all where none is named, and the folder if none is left; False if one is."""
         folder = self.path(conversation_id, "x").parent
-        if not self.off_loop(_remove, folder, names):
+        if not (removed := self.off_loop(_remove, folder, names)):
             log.error("The files in %s could not be removed.", folder)
-            return False
-        return True
+        return bool(removed)
+
+    def erase(self, conversation_id: str) -> bool:
+        """Remove all files of a conversation, without a word of it; False if one is left."""
+        return bool(self.off_loop(_remove, self.path(conversation_id, "x").parent, None))
 
 
 def _remove(folder: Path, names: Iterable[str] | None) -> bool:
     """Remove files of a folder, all where none is named; False where one is left that goes with its conversation."""
     if names is None:
         shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):
-            flush_folder(folder.parent)  # Else a loss of power could bring it back.
+        flush_removal(folder.parent)
         return not folder.exists()
     kept = [name for name in names if not _removed(folder / name)]
     with suppress(OSError):

@@ -7,7 +7,7 @@ from io import BytesIO
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from .candidate import BadImport, Candidate, TooLarge, checked, mapping
+from .candidate import BadImport, Candidate, Packed, TooLarge, mapping, packed
 from .exported import exported
 from .foreign import chatgpt, message_list, open_webui
 from .json_file import TOO_MANY, check_together, entries, opened
@@ -33,15 +33,20 @@ EMPTY = say("There is no conversation in this file.")
 class Found(NamedTuple):
     """What a file holds. `skipped` counts what is in none of the candidates, by the names of KINDS."""
 
-    candidates: list[Candidate]
+    packed: list[Packed]
     skipped: Counter[str]
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """All of them, opened."""
+        return [one.opened() for one in self.packed]
 
 
 def read(content: bytes, limit: int) -> Found:
     """Return every conversation in a file, unpacked no larger than `limit` bytes. Raises BadImport and TooLarge."""
     if len(content) > limit:
         raise TooLarge(say("The file is larger than {limit:,} MB.", limit=limit // 2**20))
-    candidates: list[Candidate] = []
+    candidates: list[Packed] = []
     skipped: Counter[str] = Counter()
     documents = _documents(content, limit)
     del content
@@ -51,7 +56,7 @@ def read(content: bytes, limit: int) -> Found:
         except RecursionError:
             raise BadImport(say("The file is nested too deeply; no export is.")) from None
         candidates += found
-    kept = [candidate for candidate in candidates if candidate.turns]
+    kept = [candidate for candidate in candidates if candidate.questions]
     if not kept:
         raise BadImport(EMPTY)
     skipped["empty"] += len(candidates) - len(kept)
@@ -110,7 +115,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> by
     return bytes(content)
 
 
-def _candidates(found: list[Any], is_list: bool, skipped: Counter[str]) -> list[Candidate]:
+def _candidates(found: list[Any], is_list: bool, skipped: Counter[str]) -> list[Packed]:
     if len(found) > MOST_ENTRIES:
         raise TooLarge(TOO_MANY)
     candidates = []
@@ -121,12 +126,12 @@ def _candidates(found: list[Any], is_list: bool, skipped: Counter[str]) -> list[
         one = mapping(opened(entry))
         if is_list and "role" in one:
             check_together(found)
-            return [checked(message_list([opened(entry) for entry in found]))]
+            return [packed(message_list([opened(entry) for entry in found]))]
         candidate = _candidate(one)
         if candidate is None:
             unknown += 1
             continue
-        candidates.append(checked(candidate))
+        candidates.append(packed(candidate))
         turns += len(candidate.turns)
         if turns > MOST_TURNS:
             raise TooLarge(TOO_MANY)

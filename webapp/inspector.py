@@ -1,10 +1,12 @@
 """An answer as it came: its Markdown, and the panel with its requests and replies, also as code that runs."""
 
+import re
 from typing import NamedTuple
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, abort, render_template, request
 
 from .chat import files, opened
+from .conversation import Answer, Conversation
 from .exchange import Exchange, load, pretty, pretty_body, shortened
 from .llm import known_parameters
 from .running import texts_of
@@ -28,15 +30,31 @@ class Shown(NamedTuple):
 def exchange(conversation_id: str, answer_id: str) -> str:
     conversation = opened(conversation_id)
     turn, answer = conversation.find_answer(answer_id)
-    # A continued answer has the requests of all its runs.
-    exchanges = [one for run in (*answer.continues, answer.id) for one in load(files(), conversation.id, run)]
     return render_template(
         "exchange.html",
         conversation=conversation,
         turn=turn,
         answer=answer,
-        exchanges=[_shown(exchange) for exchange in exchanges],
+        exchanges=[_shown(exchange) for exchange in _exchanges(conversation, answer)],
     )
+
+
+@blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/exchange/<name>")
+def part(conversation_id: str, answer_id: str, name: str) -> Response:
+    """Return one of the panel's texts, by the id that it has there: all of one that is too long to be shown."""
+    conversation = opened(conversation_id)
+    _, answer = conversation.find_answer(answer_id)
+    exchanges = _exchanges(conversation, answer)
+    found = re.fullmatch("(request|reply|curl|python)-([1-9][0-9]{0,3})", name)
+    if not found or int(found[2]) > len(exchanges):
+        abort(404)
+    text = getattr(_shown(exchanges[int(found[2]) - 1]), found[1])
+    return Response(text, headers={"Cache-Control": "no-store"}, mimetype="text/plain")
+
+
+def _exchanges(conversation: Conversation, answer: Answer) -> list[Exchange]:
+    """Return the exchanges of an answer; a continued one has those of all its runs."""
+    return [one for run in (*answer.continues, answer.id) for one in load(files(), conversation.id, run)]
 
 
 @blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/markdown")

@@ -54,7 +54,11 @@ def entries(document: bytes) -> tuple[list[Any], bool]:
 
 def opened(entry: Any) -> Any:
     """Return what an entry holds. Raises BadImport."""
-    return _decoded(bytes(entry)) if isinstance(entry, msgspec.Raw) else entry
+    if not isinstance(entry, msgspec.Raw):
+        return entry
+    if len(memoryview(entry)) > LARGEST_ONE:
+        raise TooLarge(TOO_MANY)  # before there is a copy of it
+    return _decoded(bytes(entry))
 
 
 def _as_utf8(document: bytes) -> bytes:

@@ -30,10 +30,12 @@ from .llm_errors import (
     TimedOut,
     Unreachable,
     from_status,
+    whole_characters,
+    without_text,
 )
 from .pausing import in_turn
 from .redaction import Redaction
-from .reply import REASONING, Piece, Reply, cleaned, model_objects, read, without_text
+from .reply import REASONING, Piece, Reply, cleaned, model_objects, read
 from .sound import speech, transcription
 from .wording import say
 
@@ -112,10 +114,15 @@ class LLM:
                         yield piece
         finally:
             exchange.reply = _kept(reply)
+            exchange.body = exchange.body or self._half(reply)
             for name in ("model", "usage", "finish_reason", "finish_reasons", "stop_sequence"):
                 setattr(reply, name, reply.redaction.json(getattr(reply, name)))
         if not came and not (reply.whole or {}).get("data"):
             raise EmptyAnswer(without_text(reply.finish_reason))
+
+    def _half(self, reply: Reply) -> str:
+        """Return what came of a reply in one piece that is none: it was paid for, and may have some of the answer."""
+        return reply.redaction.told(whole_characters(reply.redaction.bytes(b"".join(reply.body))))[:LONGEST_BODY]
 
     def _heard(self, pieces: Iterator[bytes], reply: Reply) -> Iterator[bytes]:
         """Yield a reply's bytes, as long as there is more in them than signs of life.

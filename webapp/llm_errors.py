@@ -208,6 +208,12 @@ def from_stream(error: Any) -> LLMError:
     return _error(str(details.get("message") or details), details, status)
 
 
+def without_text(finish_reason: str | None) -> str:
+    if finish_reason is None:
+        return say("The answer has no text (finish reason: none given).")
+    return say("The answer has no text (finish reason: {reason}).", reason=finish_reason)
+
+
 def error_in(content: bytes) -> LLMError | None:
     """Return the error that a reply's JSON says in place of what was asked for; None where it says none."""
     try:

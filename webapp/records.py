@@ -16,7 +16,7 @@ import msgspec
 from cachelib.base import BaseCache
 
 from .conversation import new_id
-from .files import HALF, OffLoop, Removal, at_once, each, flush_folder, keep_private, slices, write_whole
+from .files import HALF, OffLoop, Removal, at_once, each, flush_removal, keep_private, slices, write_whole
 from .locks import Locks
 
 log = logging.getLogger(__name__)
@@ -208,4 +208,4 @@ def _ids_in(paths: list[Path]) -> Ids:
 def _delete(path: Path) -> None:
     for one in _with_asides(path):
         one.unlink(missing_ok=True)
-    flush_folder(path.parent)  # Else a loss of power could bring it back.
+    flush_removal(path.parent)

@@ -37,6 +37,7 @@ class Reply:
     usage: dict[str, Any] | None = None
     model: str = ""
     whole: dict[str, Any] | None = None
+    body: list[bytes] = field(default_factory=list)  # what came of a reply in one piece, until it is known to be one
     assembly: Assembly = field(default_factory=Assembly)
     redaction: Redaction = field(default_factory=Redaction)
     heard: float = field(default_factory=monotonic)  # when anything came last that is no mere sign of life
@@ -77,7 +78,9 @@ def read(pieces: Iterator[bytes], content_type: str, reply: Reply) -> Iterator[P
     The SDK's own objects cost three times the CPU a token and more (bench/reading.py), so its raw bytes are read.
     """
     is_stream, pieces = opened(pieces, content_type)
-    came = _streamed(pieces, reply) if is_stream else _whole(joined(pieces, reply.hear), content_type, reply)
+    came = (
+        _streamed(pieces, reply) if is_stream else _whole(joined(pieces, reply.hear, reply.body), content_type, reply)
+    )
     length = 0
     for channel, text in came:
         yield channel, text
@@ -200,6 +203,7 @@ def _whole(body: bytes, kind: str, reply: Reply) -> Iterator[Piece]:
         raise Garbage(_not_the_api(kind, shown(whole_characters(body)))) from None
     reply.note(whole)
     reply.whole = whole
+    reply.body.clear()
     for channel, text in _joined(came):
         if text:
             yield channel, _paired(text)
@@ -208,12 +212,6 @@ def _whole(body: bytes, kind: str, reply: Reply) -> Iterator[Piece]:
 def _not_the_api(kind: str, told: str) -> str:
     kind, told = kind or say("no type"), told or say("nothing at all")
     return say("The endpoint did not answer as the API does ({kind}): {told}", kind=kind, told=told)
-
-
-def without_text(finish_reason: str | None) -> str:
-    if finish_reason is None:
-        return say("The answer has no text (finish reason: none given).")
-    return say("The answer has no text (finish reason: {reason}).", reason=finish_reason)
 
 
 def _texts(choice: dict[str, Any], message: Any, reply: Reply) -> list[Piece]:

@@ -24,7 +24,8 @@ def installation_secret(folder: Path) -> bytes:
         secret = b""
     else:
         if len(secret) != LENGTH:
-            log.error("The file %s was damaged and is made anew; everybody has to sign in again.", path)
+            log.error("%s cannot be read, and everybody has to sign in again; it is kept as secret.damaged.", path)
+            path.replace(path.with_suffix(".damaged"))
     if len(secret) != LENGTH:
         secret = secrets.token_bytes(LENGTH)
         write_whole(path, secret)  # with mode 0600, and flushed before it has its name

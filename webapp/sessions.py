@@ -7,6 +7,7 @@ the whole session until there is something to be kept.
 import hmac
 import logging
 import secrets
+from contextlib import suppress
 from time import time
 from typing import Any
 
@@ -33,7 +34,11 @@ class Sessions(BaseCache):
         self._left: dict[str, float] = {}  # the keys that nobody is known by any more, and since when
 
     def get(self, key: str) -> Any:
-        record = self._records.get(key)
+        record = self._records.get_as(key, dict[str, Any])
+        if record is not None and not _is_session(record):
+            with suppress(FileNotFoundError):  # Another request was faster.
+                self._records.set_aside(key, "it is no session's")
+            record = None
         return self.told(key.removeprefix(PREFIX)) if record is None else record
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
@@ -52,7 +57,11 @@ class Sessions(BaseCache):
                 return False
 
     def delete(self, key: str) -> bool:
-        return self._records.delete(key)
+        try:
+            return self._records.delete(key)
+        except OSError as error:  # The browser forgets its id; the record ends by itself.
+            log.error("A session could not be deleted: %s", error.strerror)
+            return False
 
     def leave(self, session_id: str) -> None:
         """Let nobody be known by an id any more, also where it says by itself whose it was. Raises OSError."""
@@ -83,3 +92,9 @@ class Sessions(BaseCache):
     def _hash(self, purpose: str, head: str) -> str:
         text = f"newcomer\0{purpose}\0{head}".encode(errors="replace")
         return hmac.new(self._secret, text, "sha256").hexdigest()[:SIGNATURE]
+
+
+def _is_session(record: dict[str, Any]) -> bool:
+    return "visitor" not in record or (
+        isinstance(record["visitor"], str) and isinstance(record.get("seen"), int | float)
+    )

@@ -25,6 +25,7 @@ SIGNS = (  # Their lengths are bounded, so that no text, however odd, takes long
     (re.compile(r"(?<!\w)(_{1,3})(?=\S)(.{1,300}?)(?<=\S)\1(?!\w)"), r"\2"),
     (re.compile(r"\n\s*\n"), "\n\n"),
 )
+NEXT = re.compile(r"\s*")  # what stands before the next part
 # Where a part may end, the better ones first.
 BORDERS = tuple(
     re.compile(border)
@@ -52,13 +53,14 @@ def words(text: str) -> str:
 
 def parts(text: str) -> list[str]:
     """Return a Markdown text as it is said, in parts of up to LONGEST_PART bytes that end where a breath is."""
-    found = []
-    rest = words(text)
-    while len(rest.encode()) > LONGEST_PART:
-        end = _border(rest.encode()[:LONGEST_PART].decode(errors="ignore"))
-        found.append(rest[:end].strip())
-        rest = rest[end:].strip()
-    return [*found, rest] if rest else found
+    said, found, start = words(text), [], 0
+    while start < len(said):
+        window = said[start : start + LONGEST_PART].encode()[:LONGEST_PART].decode(errors="ignore")
+        fits = start + len(window) == len(said)
+        end = len(said) if fits else start + _border(window)
+        found.append(said[start:end].strip())
+        start = NEXT.match(said, end).end()  # type: ignore[union-attr]  # It takes nothing, too.
+    return found
 
 
 def _border(window: str) -> int:

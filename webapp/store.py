@@ -10,8 +10,10 @@ import logging
 import os
 import re
 import secrets
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from functools import partial
 from hmac import compare_digest
 from pathlib import Path
 from threading import Lock
@@ -52,7 +54,7 @@ def init_app(app: Flask) -> None:
         SESSION_CACHELIB=Sessions(records, installation_secret(app.config["DATA_DIR"])),
         SESSION_KEY_PREFIX=PREFIX,
         # Browsers tell cookies apart by host alone: another Parley, on another port, has other visitors.
-        SESSION_COOKIE_NAME=f"parley-{_installation(app.config['DATA_DIR'])}",
+        SESSION_COOKIE_NAME=f"parley-{installation(app.config['DATA_DIR'])}",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=lifetime,
@@ -62,7 +64,7 @@ def init_app(app: Flask) -> None:
     Session(app)
 
 
-def _installation(folder: Path) -> str:
+def installation(folder: Path) -> str:
     """Return a name for this data folder, which it keeps."""
     path = folder / "installation"
     try:
@@ -223,9 +225,11 @@ def peek(mode: Mode) -> Conversation:
         return Conversation(owner=visitor(), mode=mode)
 
 
-def end_session() -> None:
-    """End the visitor's session for good, its record with it."""
+def end_session(erased: Callable[[str, Callable[[], object]], bool]) -> bool:
+    """End the visitor's session for good; its record is what `erased` is to delete. False where it cannot be yet."""
+    key = f"{PREFIX}{session.sid}"  # type: ignore[attr-defined]
     session.clear()
+    return erased(f"session of {g.visitor[:8]}", partial(current().records.delete, key))
 
 
 def _note_use() -> None:

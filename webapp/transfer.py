@@ -75,9 +75,9 @@ def take(conversation_id: str) -> Reply:
         content = [_upload()]  # Not under a name of its own: who reads it lets go of it on the way.
         import_id = _import_id(request.form.get("import", ""), content[0])
         found = read(content.pop(), _limit())
-        if len(found.candidates) == 1:
-            return _add(conversation, found.candidates[0], import_id, found.skipped)
-        offered = keep(files(), conversation.id, import_id, found.candidates)
+        if len(found.packed) == 1:
+            return _add(conversation, found.packed.pop().opened(), import_id, found.skipped)
+        offered = keep(files(), conversation.id, import_id, found.packed)
         if wants_fragment():
             context = _choices(conversation, import_id, offered, found.skipped)
             return render_template("_import_choices.html", **context)

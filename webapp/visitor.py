@@ -1,7 +1,9 @@
 """What is kept of a visitor: shown on a page, and deleted there."""
 
 import logging
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from time import time
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
@@ -11,11 +13,12 @@ from werkzeug.wrappers import Response
 from . import store
 from .chat import PAGES, answers, files
 from .conversation import Mode
+from .erasing import Erasing
 from .meter import meter
 
-log = logging.getLogger(__name__)
-
 blueprint = Blueprint("visitor", __name__)
+
+log = logging.getLogger(__name__)
 
 DAY = 86_400
 
@@ -27,6 +30,10 @@ class Kept(Struct):
     questions: int = 0
     files: int = 0
     size: int = 0
+
+    def add(self, other: "Kept") -> None:
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @blueprint.get("/visitor")
@@ -40,33 +47,54 @@ def page() -> str:
 def deleted() -> str:
     """Return the page that says what was deleted, by the counts of the query: nobody is known here any more."""
     counts = {name: max(0, request.args.get(name, 0, int)) for name in Kept.__struct_fields__}
-    return render_template("visitor_deleted.html", deleted=Kept(**counts))
+    return render_template(
+        "visitor_deleted.html", deleted=Kept(**counts), left=max(0, request.args.get("left", 0, int))
+    )
 
 
 @blueprint.post("/visitor/delete")
 def delete() -> Response:
-    """Delete all that is kept of the visitor, now, and say what it was."""
-    before = kept()
-    owner, ids = store.visitor(), list(store.own_ids().values())
-    named = _named_in(ids)
+    """Delete all that is kept of the visitor, now, and say what it was. What cannot be is counted and tried again."""
+    owner, ids = store.visitor(), store.own_ids()
+    known = {mode: _kept_of(mode) for mode in ids}
+    named = _named_in(ids.values())
     # First of all: what is asked or settled in this moment finds nobody whose it is.
     answers().store.forget(owner)
-    for conversation_id in ids:
-        answers().store.delete(conversation_id, files().remove)
+    gone, left = Kept(), 0
+    for mode, conversation_id in ids.items():
+        if _erased(f"conversation {conversation_id}", partial(answers().store.delete, conversation_id, files().erase)):
+            gone.add(known[mode])
+        else:
+            left += 1
     answers().stop_all(owner)
-    answers().logs.erase(named)  # of answers that broke off, or that the disk has not taken yet
-    for conversation_id in ids:
-        files().remove(conversation_id)
-    meter().budget.forget(owner)
-    store.end_session()
-    counts = {name: getattr(before, name) for name in Kept.__struct_fields__}
+    # Of answers that broke off, or that the disk has not taken yet.
+    left += not _erased(f"logs of {owner[:8]}", partial(answers().logs.erase, named))
+    for conversation_id in ids.values():
+        _erased(f"files of {conversation_id}", partial(files().erase, conversation_id))
+    left += not _erased(f"budget of {owner[:8]}", partial(meter().budget.forget, owner))
+    left += not store.end_session(_erased)
+    counts = {name: getattr(gone, name) for name in Kept.__struct_fields__} | ({"left": left} if left else {})
     response = redirect(url_for("visitor.deleted", **counts), code=303)
     for name in ("language", "theme"):
         response.delete_cookie(name)
     return response
 
 
-def _named_in(conversation_ids: list[str]) -> set[str]:
+def _erased(name: str, remove: Callable[[], object]) -> bool:
+    erasing: Erasing = current_app.extensions["erasing"]
+    return erasing.erase(name, remove)
+
+
+def _kept_of(mode: Mode) -> Kept:
+    """Return what is kept of a conversation; nothing where that cannot be read, which keeps nobody from deleting it."""
+    try:
+        return kept_of(mode)
+    except OSError as error:
+        log.error("What is deleted could not be read before: %s", error.strerror)
+        return Kept()
+
+
+def _named_in(conversation_ids: Iterable[str]) -> set[str]:
     """Return the ids of all answers of some conversations; none where that cannot be read, which keeps nothing here."""
     try:
         return {one for conversation_id in conversation_ids for one in answers().store.ids_in(conversation_id)}
@@ -78,13 +106,15 @@ def _named_in(conversation_ids: list[str]) -> set[str]:
 def kept() -> Kept:
     """Return what is kept of the visitor."""
     found = Kept()
-    modes: tuple[Mode, ...] = tuple(PAGES)
-    for mode in modes:
-        conversation = store.peek(mode)
-        sizes = files().sizes(conversation.id)
-        turns = list(conversation.every_turn())
-        found.conversations += bool(turns)
-        found.questions += len(turns)
-        found.files += len(sizes)
-        found.size += sum(sizes) + answers().store.size(conversation.id)
+    for mode in PAGES:
+        found.add(kept_of(mode))
     return found
+
+
+def kept_of(mode: Mode) -> Kept:
+    """Return what is kept of the visitor's conversation of a mode."""
+    conversation = store.peek(mode)
+    sizes = files().sizes(conversation.id)
+    turns = list(conversation.every_turn())
+    size = sum(sizes) + answers().store.size(conversation.id)
+    return Kept(bool(turns), len(turns), len(sizes), size)
