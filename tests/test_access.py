@@ -29,6 +29,17 @@ def test_every_address_has_a_rule_and_every_rule_an_address(app):
     assert {rule.endpoint for rule in app.url_map.iter_rules()} == set(RULES)
 
 
+def test_no_view_of_an_owners_runs_for_somebody_else(app):
+    owner, stranger = Chat(app.test_client()), Chat(app.test_client())
+    ran = []
+    for endpoint in [endpoint for endpoint, rule in RULES.items() if rule == "owner"]:
+        app.view_functions[endpoint] = lambda **values: ran.append(values) or "Here."
+    for method, path in addresses(app, owner.id, {}):
+        assert method == "OPTIONS" or stranger.client.open(path, method=method).status_code == 404, path
+    assert ran == []
+    assert owner.client.get(f"/conversations/{owner.id}/export").text == "Here."
+
+
 def test_what_names_a_conversation_is_its_owners(app):
     named = {rule.endpoint for rule in app.url_map.iter_rules() if "conversation_id" in rule.arguments}
     assert named == {endpoint for endpoint, rule in RULES.items() if rule == "owner"}
@@ -97,6 +108,13 @@ def test_a_code_that_is_none_is_refused_and_not_shown(nonsense):
         read({"ACCESS_CODE": nonsense})
     assert "ACCESS_CODE is not one that can be used; allowed is a code of 8 to 200" in str(told.value)
     assert nonsense not in str(told.value)
+
+
+def test_of_what_is_typed_as_a_code_no_more_is_looked_at_than_a_code_may_have(monkeypatch):
+    looked = []
+    monkeypatch.setattr("webapp.access.normalize", lambda form, text: looked.append(len(text)) or text)
+    assert not Door(CODE, b"x" * 32).opens("\ufdfa" * 1_000_000)  # Each of them is 18 characters in plain form.
+    assert max(looked) <= 1000
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "chat.example.org"])
@@ -177,7 +195,8 @@ def test_the_code_opens_and_leads_to_the_page_that_was_asked_for(closed, typed):
 
 
 def test_nobody_is_led_elsewhere(closed):
-    assert sign_in(closed.test_client(), back="//evil.example/").location == "/"
+    for address in ("//evil.example/", "//evil.example/models", "https://evil.example/models"):
+        assert sign_in(closed.test_client(), back=address).location == "/"
 
 
 def test_a_wrong_code_is_told_beside_the_field(closed):
@@ -214,6 +233,20 @@ def test_the_session_has_another_id_inside_and_keeps_what_was_the_visitors(confi
     assert thief.get("/").status_code == client.get("/").status_code == 303
     sign_in(client)
     assert "Before there was a code" in client.get("/").text
+
+
+def test_a_request_that_was_on_its_way_does_not_bring_an_old_id_back(closed):
+    """As that which notes a use, once a day: it read the session before that was left, and writes it then."""
+    client = closed.test_client()
+    sign_in(client)
+    inside = session_id(client)
+    sessions = closed.config["SESSION_CACHELIB"]
+    read = sessions.get(f"session:{inside}")
+    client.post("/sign-out")
+    assert not sessions.set(f"session:{inside}", read | {"seen": 1})
+    thief = closed.test_client()
+    thief.set_cookie(closed.config["SESSION_COOKIE_NAME"], inside)
+    assert thief.get("/").status_code == 303
 
 
 def test_a_disk_that_is_full_at_sign_in_takes_nobodys_conversations(closed, monkeypatch, caplog):

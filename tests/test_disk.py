@@ -108,6 +108,27 @@ def test_an_answer_that_cannot_be_saved_is_shown_and_saved_by_itself(
     wait_until(lambda: not list(Path(disk.folder, "answers").iterdir()))
 
 
+def test_a_late_answer_whose_record_is_damaged_by_then_is_tried_no_more(app, chat, openai, disk, monkeypatch, caplog):
+    monkeypatch.setattr(settling, "AGAIN_EVERY", 0.02)
+    go_on = threading.Event()
+    openai.enqueue(Reply([event(chunk("Half ")), go_on, event(chunk("and half", "stop")), DONE]))
+    chat.ask("One?")
+    wait_until(lambda: "Half" in chat.page())
+    with disk.fails("full"):
+        go_on.set()
+        wait_until(lambda: "Not saved yet" in chat.page())
+        records = app.extensions["store"].records
+        records._path(f"conversation:{chat.id}").chmod(0o600)
+        with open(records._path(f"conversation:{chat.id}"), "r+b") as record:
+            record.truncate(20)
+    late = app.extensions["answers"].settling
+    wait_until(lambda: not late._trying)
+    assert not late._late and not late._unsaved
+    assert "its text is in" in caplog.text and "is saved now" not in caplog.text
+    (log,) = Path(disk.folder, "answers").glob("*.log")
+    assert log.read_text() == "Half and half"
+
+
 def owner_of(app, chat):
     with app.test_request_context("/", headers={"Cookie": chat.cookie()}):
         return store.visitor()
@@ -345,6 +366,32 @@ def test_a_log_that_takes_half_a_piece_has_each_byte_once(tmp_path, monkeypatch)
     log.append(".")
     log.close()
     assert (tmp_path / "a.log").read_text() == "汉字汉字 and more."
+
+
+def test_what_waits_for_a_full_disk_is_neither_copied_nor_tried_with_each_piece(tmp_path, monkeypatch):
+    now, tried = [100.0], []
+    monkeypatch.setattr(answer_log, "monotonic", lambda: now[0])
+    log = answer_log.AnswerLog(tmp_path / "a.log", lambda log: None)
+    real = os.write
+
+    def full(file, content):
+        tried.append(len(content))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    waiting = log._waiting
+    for _ in range(50):
+        log.append("piece ")
+    now[0] += 0.9
+    log.append("piece ")
+    assert tried == [6]
+    now[0] += 0.2
+    log.append("piece ")
+    assert tried == [6, 52 * 6]
+    assert log._waiting is waiting
+    monkeypatch.setattr(os, "write", real)
+    log.close()
+    assert (tmp_path / "a.log").read_text() == "piece " * 52
 
 
 class Limited(Server):

@@ -1,5 +1,6 @@
 """What a loss of power leaves: data is flushed before it is named, its name after it, and then only the old goes."""
 
+import errno
 import os
 from io import BytesIO
 from pathlib import Path
@@ -135,7 +136,7 @@ def test_a_log_that_is_idle_is_not_flushed(tmp_path, monkeypatch):
     monkeypatch.setattr(answer_log, "FLUSHED_EVERY", 0.001)
     logs = answer_log.Logs(tmp_path / "answers")
     flushed = []
-    logs.off_loop = lambda flush, files, folder: (flushed.append(len(files)), flush(files, folder))
+    logs.off_loop = lambda flush, files, folder: (flushed.append(len(files)), flush(files, folder))[1]
     log = logs.of("a", 0)
     log.append("text")
     wait_until(lambda: flushed and not logs._flushing)
@@ -145,6 +146,38 @@ def test_a_log_that_is_idle_is_not_flushed(tmp_path, monkeypatch):
     log.append("more")
     wait_until(lambda: len(flushed) > before)
     log.close()
+
+
+def test_a_log_that_cannot_be_flushed_keeps_no_other_from_it_and_is_tried_again(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(answer_log, "FLUSHED_EVERY", 0.001)
+    flushed, broken, folder = [], [True], tmp_path / "answers"
+    real = os.fsync
+
+    def flush(file):
+        name = Path(os.readlink(f"/proc/self/fd/{file}")).name
+        flushed.append(name)
+        if name == "a.log" and broken[0]:
+            raise OSError(errno.EIO, "Input/output error")
+        real(file)
+
+    monkeypatch.setattr(answer_log, "_flush", flush)
+    monkeypatch.setattr(os, "fsync", flush)
+    logs = answer_log.Logs(folder)
+    for name in "abc":
+        logs.of(name, 0).append(name)
+    wait_until(lambda: flushed.count("a.log") > 2)  # without a further piece
+    assert {"b.log", "c.log", "answers"} <= set(flushed)
+    assert caplog.text.count("cannot be flushed") == 1
+    broken[0] = False
+    wait_until(lambda: not logs._flushing)
+    assert flushed.count("b.log") < flushed.count("a.log")
+
+
+def test_what_is_deleted_does_not_come_back(app, chat, calls):
+    chat.answered("One?")
+    record = record_of(app, chat)
+    assert chat.client.post("/visitor/delete").status_code == 303
+    assert ("fsync", "records") in calls[calls.index(("unlink", record)) :]
 
 
 def test_what_is_not_durable_is_not_waited_for(tmp_path, monkeypatch):

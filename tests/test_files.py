@@ -1,9 +1,10 @@
+import os
 import stat
 
 import pytest
 
 from webapp.conversation import Unknown
-from webapp.files import Files
+from webapp.files import Files, write_whole
 
 
 @pytest.fixture
@@ -29,6 +30,25 @@ def test_a_name_that_leads_elsewhere_is_unknown(files, name):
         files.path("talk", name)
     with pytest.raises(Unknown):
         files.path(name.replace(".PNG", "/x"), "a.png")
+
+
+def test_a_folder_is_its_owners_alone_whatever_the_process_makes_of_others(files):
+    before = os.umask(0)
+    try:
+        files.write("talk", "a.png", b"1")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(files.path("talk", "x").parent.stat().st_mode) == 0o700
+
+
+def test_nobody_can_lay_a_link_where_a_file_is_about_to_be_written(tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.write_bytes(b"theirs")
+    (tmp_path / "new-guessed").symlink_to(other)
+    monkeypatch.setattr("webapp.files.new_id", lambda: "guessed")
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "a", b"mine")
+    assert other.read_bytes() == b"theirs"
 
 
 def test_removing_a_conversation_removes_its_files_alone(files):

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from .conftest import ask
+from .openai_server import Reply, chunk, event
 
 pytestmark = pytest.mark.browser
 
@@ -17,7 +18,10 @@ ATTRIBUTES = {
 
 
 @pytest.fixture
-def page(visit, live):
+def page(visit, live, openai):
+    openai.enqueue(
+        Reply([event({"choices": [{"delta": {"reasoning_content": "Well."}}]}), event(chunk("So.", "stop"))])
+    )
     page = visit(live)
     ask(page)
     expect(page.locator(".answer[data-status=done]")).to_be_visible()
@@ -37,19 +41,20 @@ def put(page, where, attributes):
     )
 
 
+@pytest.mark.parametrize("where", [".answer .text", ".answer .thoughts"])
 @pytest.mark.parametrize("name", ATTRIBUTES)
-def test_no_attribute_for_htmx_is_obeyed_in_a_models_text(page, name):
+def test_no_attribute_for_htmx_is_obeyed_in_a_models_text(page, name, where):
     asked = []
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
     page.route("**/stolen", lambda route: route.fulfill(body=""))
-    put(page, ".answer .text", {name: "/stolen", **ATTRIBUTES[name]})
+    put(page, where, {name: "/stolen", **ATTRIBUTES[name]})
     put(page, "main", {"hx-get": "/healthz", "hx-trigger": "load"})  # What is ours is obeyed; the other came first.
     with page.expect_request("**/healthz"):
         put(page, "main", {"hx-get": "/healthz", "hx-trigger": "load"})
     assert "stolen" not in asked
-    assert page.locator(".text > p").last.evaluate("one => one.attributes.length") == 0
+    assert page.locator(f"{where} > p").last.evaluate("one => one.attributes.length") == 0
     # The wall itself stays.
-    assert page.locator(".answer .text").get_attribute("hx-ignore") == ""
+    assert page.locator(where).get_attribute("hx-ignore") == ""
 
 
 def test_no_script_makes_html_of_text(visit, page):

@@ -8,15 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from justhtml import JustHTML
+from markupsafe import Markup
 from playwright.sync_api import expect
 
 from webapp.catalog import is_name
+from webapp.following import _event, _piece
+from webapp.growth import Change
 from webapp.markdown import render
 from webapp.unfolding import Unfolding, ended
 
 from . import hostile
 from .conftest import Chat, ask
-from .openai_server import DONE, Reply, chunk, event
+from .openai_server import DONE, SILENCE, Reply, chunk, event
 from .page_text import PageText
 from .test_modes import Mode
 from .test_transfer import send
@@ -97,11 +100,22 @@ def renderings(text):
     yield str(render(text, "name"))
 
 
+@cache
+def shapes():
+    """Return the HTML of all texts, ours and a collection's, wherever they are cut: one for each of its skeletons."""
+    found = {}
+    for text in [*hostile.every(), *hostile.known()]:
+        for html in renderings(text):
+            if "<" in html:
+                found.setdefault(skeleton(html), html)
+    return found
+
+
 @pytest.mark.slow
 def test_no_text_is_anything_but_text_wherever_it_is_cut():
-    for text in hostile.every():
-        for html in renderings(text):
-            check_html(html)
+    assert len(shapes()) > 400
+    for shape in shapes():
+        check(shape)
 
 
 @pytest.mark.parametrize("text", hostile.OVERLONG, ids=range(len(hostile.OVERLONG)))
@@ -218,8 +232,8 @@ EVENTS = """() => [...new Set([window, document, HTMLElement, SVGElement, HTMLBo
 PUT = "(parts) => { document.body.innerHTML = parts.join('<hr>') }"
 # After what an image without an address, or a document's load, would have called.
 SETTLED = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
-LOOK = """() => {
-    const all = [...document.querySelectorAll("body *")];
+LOOK = """(where) => {
+    const all = [...document.querySelector(where).querySelectorAll("*")];
     const ours = "a, p, h3, h4, h5, h6, blockquote, hr, ul, ol, li, div, span, button[type=button], pre, code, "
         + "table, thead, tbody, tr, th, td, bdi, em, strong, del, br, sup, input[disabled], math, math *";
     return {
@@ -227,11 +241,13 @@ LOOK = """() => {
         attributes: all.flatMap((one) => one.getAttributeNames())
             .filter((name) => /^(on|hx|data-hx|sse|_|name$|style$)/.test(name)),
         others: all.filter((one) => !one.matches(ours)).map((one) => one.tagName),
-        schemes: [...new Set([...document.links].map((one) => one.protocol))].sort(),
-        taken: ["panel", "composer", "question", "htmx"].filter((name) => window[name] || document[name]),
+        schemes: [...new Set(all.filter((one) => one.href).map((one) => one.protocol))].sort(),
     };
 }"""
-NOTHING = {"ran": 0, "attributes": [], "others": [], "schemes": ["about:", "http:", "https:", "mailto:"], "taken": []}
+TAKEN = """() => ({
+    taken: ["panel", "composer", "question", "htmx"].filter((name) => window[name] || document[name]),
+})"""
+NOTHING = {"ran": 0, "attributes": [], "others": [], "schemes": ["about:", "http:", "https:", "mailto:"]}
 
 
 @pytest.mark.slow
@@ -250,17 +266,17 @@ def test_where_no_policy_saves_the_page_nothing_runs_loads_or_leads_away(browser
     parts = {
         html: html for html in (str(render(text, "name")) for text in [*texts, *hostile.OVERLONG, "http://a.example"])
     }
-    for text in hostile.every():
-        for html in renderings(text):
-            parts.setdefault(skeleton(html), html)
-    page.evaluate(PUT, list(parts.values()))
+    page.evaluate(PUT, [*parts.values(), *shapes().values()])
     page.evaluate(SETTLED)
-    assert (page.evaluate(LOOK), gone) == (NOTHING, [])
+    assert (page.evaluate(LOOK, "body") | page.evaluate(TAKEN), gone) == (NOTHING | {"taken": []}, [])
     # What would run is noticed.
     with page.expect_request("https://evil.example/**"):
-        page.evaluate(PUT, [f"<img src=data:, onerror=ran()><iframe src={hostile.EVIL}/x></iframe><i name=question>"])
+        page.evaluate(
+            PUT, [f"<img src=data:, onerror=ran()><iframe src={hostile.EVIL}/x></iframe><form name=question>"]
+        )
     page.evaluate(SETTLED)
-    assert page.evaluate(LOOK)["ran"] == 1 and gone
+    assert page.evaluate(LOOK, "body")["ran"] == 1 and gone
+    assert page.evaluate(TAKEN)["taken"] == ["question"]
     page.close()
 
 
@@ -305,6 +321,36 @@ def test_no_stream_of_single_characters_is_obeyed(watched, openai, text):
     for where in (".answer .text", ".thoughts"):
         html = watched.locator(where).evaluate("one => one.innerHTML")
         check_html(re.sub(r'((?:id|href|data-copy)="#?)(?:text|reasoning)-[\w-]{22}-', r"\1name-", html))
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_no_stream_is_obeyed_wherever_its_text_is_cut(watched, app, openai):
+    """All shapes come as an answer's events, one by one, and htmx puts them where they belong."""
+    openai.enqueue(Reply([SILENCE]))
+    streams = []
+
+    def stream(route):
+        answer_id = re.search("answers/([^/]+)/stream", route.request.url)[1]
+        with app.app_context():
+            bodies = [_piece(f"text-{answer_id}", Change("beforeend", 0, Markup(html))) for html in shapes().values()]
+        bodies.insert(0, f'<hx-partial hx-target="#polling-{answer_id}" hx-swap="delete"></hx-partial>')
+        streams.append(len(bodies))
+        body = "".join(_event(html, {0: at}) for at, html in enumerate(bodies))
+        route.fulfill(content_type="text/event-stream", body=body + "event: end\ndata:\n\n")
+
+    watched.route("**/stream?*", stream)
+    ask(watched)
+    last = watched.locator(".answer .text > *").last
+    watched.wait_for_function(
+        "(count) => document.querySelector('.answer .text')?.childElementCount >= count", arg=len(shapes())
+    )
+    expect(last).to_be_attached()
+    watched.evaluate(SETTLED)
+    found = watched.evaluate(LOOK, ".answer .text")
+    assert found | {"schemes": []} == NOTHING | {"schemes": []}
+    assert {"javascript:", "data:", "vbscript:"}.isdisjoint(found["schemes"]) and len(streams) == 1
+    watched.evaluate("() => document.querySelector('.answer .text').replaceChildren()")  # Each had the same ids.
 
 
 # Where no Markdown is rendered

@@ -1,10 +1,12 @@
 """How often something may be asked: exact windows, refusals that say for how long, and what does not count."""
 
 import threading
+from time import sleep
 from types import SimpleNamespace
 
 import pytest
 
+from webapp.conversation import Answer, Conversation, Turn
 from webapp.rates import Rates, TooMany, Tries, network_of
 
 from .conftest import UNLIMITED, Chat, wait_until
@@ -77,6 +79,45 @@ def test_imports_count_with_their_size_for_the_visitor_and_for_the_address(clock
     some.count_import("f", "192.0.2.2", 1)
     clock.now += 3600
     some.count_import("a", "192.0.2.1", 1)
+
+
+def together(number, act):
+    """Let so many do the same thing at the same moment; return how many were not refused."""
+    barrier, done = threading.Barrier(number), []
+
+    def run():
+        barrier.wait()
+        try:
+            act()
+        except TooMany:
+            return
+        done.append(1)
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(done)
+
+
+def slowed(monkeypatch, one, name):
+    """Let others go on, if they may, behind a look that something else depends on."""
+    real = getattr(one, name)
+
+    def look(*arguments):
+        found = real(*arguments)
+        sleep(0.01)
+        return found
+
+    monkeypatch.setattr(one, name, look)
+
+
+def test_questions_and_visitors_at_the_same_moment_are_counted_one_by_one(clock, monkeypatch):
+    some = rates(clock, VISITOR_QUESTIONS_PER_MINUTE=5, ADDRESS_VISITORS_PER_HOUR=5)
+    slowed(monkeypatch, some._window, "full")
+    assert together(20, lambda: some.count_question("a", "192.0.2.1")) == 5
+    assert together(20, lambda: some.count_visitor("192.0.2.1")) == 5
 
 
 def test_no_limit_is_none(clock):
@@ -161,21 +202,13 @@ def test_many_addresses_together_are_slowed_down_and_one_ipv6_network_is_one(clo
 
 def test_tries_at_the_same_moment_are_counted_one_by_one():
     tries, looked = Tries(), []
-    together = threading.Barrier(30)
 
-    def attempt():
-        together.wait()
-        try:
-            tries.attempt("192.0.2.1", lambda: looked.append(1) and False)
-        except TooMany:
-            pass
+    def is_right():
+        looked.append(1)
+        sleep(0.01)  # in which the others go on, if they may
+        return False
 
-    threads = [threading.Thread(target=attempt) for _ in range(30)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(looked) == 5
+    assert together(30, lambda: tries.attempt("192.0.2.1", is_right)) == len(looked) == 5
 
 
 # On the page
@@ -243,6 +276,15 @@ def test_so_many_answers_at_once_are_written_for_one_visitor_and_for_all(app, op
     assert third.ask("Three?").status_code == 429
     first.post("stop")
     assert third.ask("Three?").status_code == 303
+
+
+def test_answers_that_begin_at_the_same_moment_are_counted_one_by_one(app, monkeypatch):
+    answers = app.extensions["answers"]
+    answers.rates._visitor_answers, answers.rates._answers = 0, 2
+    slowed(monkeypatch, answers.rates, "check_answers")
+    talks = [Conversation(owner=name, turns=[Turn("?", answers=[Answer()])]) for name in "abcdef"]
+    waiting = iter(talks)
+    assert together(6, lambda: answers._admit((talk := next(waiting)).turns[0].answer, talk, "x")) == 2
 
 
 def test_what_stops_and_a_spent_budget_say_when_to_come_back(chat, app):

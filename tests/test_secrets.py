@@ -21,7 +21,7 @@ import pytest
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from webapp import llm_errors
+from webapp import llm_errors, store
 from webapp.config import SETTINGS
 from webapp.endpoint import Endpoint
 from webapp.llm import LLM, Call
@@ -346,6 +346,15 @@ def test_werkzeugs_debugger_cannot_come_on(serve, openai, planted):
         assert "EVALEX" not in page and "openShell" not in page and '"auth"' not in page
 
 
+@pytest.mark.parametrize("name", ["installation.damaged", "new-8vQ2", "notes.txt"])
+def test_what_is_ours_is_known_by_its_name(tmp_path, name):
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    (folder / name).touch()
+    store.hold(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == (0o755 if name == "notes.txt" else 0o700)
+
+
 def test_a_folder_that_others_could_open_is_closed_unless_something_foreign_lies_in_it(tmp_path, serve, openai):
     folder = tmp_path / "data"
     for path in (folder, folder / "records", folder / "answers", folder / "files"):
@@ -386,6 +395,12 @@ def test_a_placeholder_is_a_word_like_any_other_in_an_answer_and_hidden_in_a_fai
     redaction = Redaction(["ollama"])
     assert [text for _, text in redaction.stream([(0, "I am "), (0, "ollama.")])] == ["I am ", "ollama."]
     assert redaction.told("Wrong key: ollama") == "Wrong key: [key]"
+
+
+def test_a_key_in_a_sound_is_taken_out(openai):
+    llm = LLM(lambda: Endpoint(openai.base_url, KEY), connect_timeout=2, answer_timeout=10)
+    sound, _ = llm.speak({"model": "mouth", "voice": "alloy", "input": f"Say {KEY}."})
+    assert sound == b"ID3 Say [key]."
 
 
 @pytest.mark.parametrize("proxy", ["http://owner:{}@127.0.0.1:9", "http://{}@no-such-host.invalid:1"])

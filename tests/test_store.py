@@ -1,6 +1,7 @@
 import json
 import re
 import threading
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from time import time
@@ -82,6 +83,38 @@ def test_a_damaged_record_is_set_aside_and_not_overwritten(records, content):
     assert aside.read_bytes() == content
 
 
+def test_a_damaged_record_that_somebody_mends_meanwhile_is_read(records, monkeypatch):
+    records.set("a", 1)
+    path = records._path("a")
+    path.write_bytes(b"garbage")
+    held = records._locks.held
+
+    @contextmanager
+    def mended(name):
+        with held(name):
+            path.write_bytes(b"99999999999\n2")  # as by who had the lock before
+            yield
+
+    monkeypatch.setattr(records._locks, "held", mended)
+    assert records.read("a") == 2
+    assert files(records) == [path.name]
+
+
+def test_a_record_is_written_and_removed_by_one_at_a_time(records):
+    """What is found to be over may be written anew at that moment."""
+    done = []
+
+    def off_loop(function, *arguments):
+        if function.__name__ in ("write_whole", "_remove_if_over"):
+            done.append((function.__name__, records._locks._locks[arguments[0].name].held.locked()))
+        return function(*arguments)
+
+    records.off_loop = off_loop
+    records.set("a", 1, timeout=-1)
+    records.remove_expired()
+    assert done == [("write_whole", True), ("_remove_if_over", True)]
+
+
 def test_a_conversation_comes_back_as_it_was(conversations):
     turn = Turn("One?", answers=[Answer(text="1", status="done", usage={"total_tokens": 3})])
     saved = Conversation(owner="me", turns=[turn])
@@ -145,6 +178,49 @@ def test_what_was_asked_beside_a_newer_record_goes_behind_it(conversations, reco
     assert [turn.question for turn in conversations.load(own, "me").turns] == ["Old?", "New?"]
     conversations.take_back(own, "me")
     assert len(conversations.load(own, "me").turns) == 2
+
+
+@pytest.fixture
+def newer(conversations, records, monkeypatch):
+    """A record of a newer Parley's, something that was asked beside it, and that newer Parley; return its id."""
+    own = own_id("me", "chat")
+    turns = [{"question": "Old?", "id": "turn-0", "answers": [{"status": "done"}]}]
+    records.set(f"conversation:{own}", {"owner": "me", "id": own, "turns": turns, "version": FORMAT_VERSION + 1})
+    with pytest.raises(Unreadable):
+        conversations.load(own, "me")
+    with conversations.editing(own, "me") as edited:
+        edited.ask("New?", "")
+        edited.turns[0].answer.status = "done"
+    monkeypatch.setattr("webapp.conversations.FORMAT_VERSION", FORMAT_VERSION + 1)
+    return own
+
+
+@pytest.mark.parametrize("step", ["set", "delete_aside"])
+def test_a_newer_record_whose_way_back_was_cut_off_is_there_once(conversations, records, newer, monkeypatch, step):
+    with monkeypatch.context() as patch:
+
+        def cut_off(*_):
+            raise OSError("It was killed.")
+
+        patch.setattr(records, step, cut_off)
+        with pytest.raises(OSError, match="killed"):
+            conversations.take_back(newer, "me")
+    with conversations.editing(newer, "me") as edited:
+        edited.ask("Newest?", "")
+    conversations.take_back(newer, "me")
+    questions = [turn.question for turn in conversations.load(newer, "me").turns]
+    assert questions == ["Old?", "New?", "Newest?"]
+    assert not records.aside(f"conversation:{newer}", "newer")
+
+
+def test_who_looks_does_not_wait_for_a_change_that_is_being_saved(conversations):
+    own = own_id("me", "chat")
+    conversations.save(Conversation(owner="me", id=own))
+    with conversations.editing(own, "me"):
+        looking = threading.Thread(target=conversations.take_back, args=(own, "me"), daemon=True)
+        looking.start()
+        looking.join(10)
+        assert not looking.is_alive()
 
 
 def test_changes_at_once_are_all_kept(conversations):
@@ -311,6 +387,21 @@ def test_somebody_elses_id_is_refused_without_a_look_at_the_record(chat, app, mo
         assert stranger.client.get(f"/conversations/{conversation_id}/export").status_code == 404
         path = f"/conversations/{conversation_id}/turns/x/leave-out"
         assert stranger.client.post(path, headers={"HX-Request": "true"}).status_code == 404
+    assert read == []
+
+
+def test_whoever_asks_for_a_conversation_is_looked_at_again_behind_the_rules_of_addresses(chat, app, monkeypatch):
+    chat.answered("One?")
+    stranger = Chat(app.test_client())
+    assert stranger.client.get(f"/model?conversation={chat.id}").status_code == 404
+    read = []
+    monkeypatch.setattr(app.extensions["store"], "load", lambda *arguments: read.append(arguments))
+    for conversation_id in (chat.id, "never"):
+        with app.test_request_context("/", headers={"Cookie": stranger.cookie()}):
+            with pytest.raises(Unknown):
+                store.loaded(conversation_id)
+            with pytest.raises(Unknown), store.editing(conversation_id):
+                pass
     assert read == []
 
 

@@ -8,7 +8,7 @@ from time import time
 
 import pytest
 
-from webapp.conversation import Conversation
+from webapp.conversation import Answer, Conversation, Turn
 from webapp.sweep import sweep
 
 DAY = 86_400
@@ -86,6 +86,22 @@ def test_logs_that_nobody_came_back_for_go(app):
         age(logs / name, days)
     sweep(app)
     assert [path.name for path in logs.iterdir()] == ["young.log"]
+
+
+@pytest.mark.parametrize("fate", ["pending", "damaged", "newer", "gone"])
+def test_the_log_of_an_answer_stays_as_long_as_its_conversation(app, store, fate):
+    """Its visitor may come daily and open another mode, or a record that was set aside may be mended."""
+    turn = Turn("One?", answers=[Answer()])
+    store.save(talk := Conversation(owner="me", turns=[turn]))
+    log = app.config["DATA_DIR"] / "answers" / f"{turn.answer.id}.log"
+    log.write_text("Half")
+    age(log, 100)
+    if fate == "gone":
+        store.records.delete(f"conversation:{talk.id}")
+    elif fate != "pending":
+        store.records.set_aside(f"conversation:{talk.id}", ValueError(), fate)
+    sweep(app)
+    assert log.exists() == (fate != "gone")
 
 
 def test_what_was_half_written_goes_after_a_day(app, folder):
@@ -171,7 +187,8 @@ def test_a_folder_that_cannot_be_read_keeps_no_other_from_it(app, record, folder
     going["answers"].write_text("Half")
     age(going["answers"], 100)
     sweep(app)
-    assert [name for name, path in going.items() if path.exists()] == [part]
+    # Without the records nobody can tell whether a conversation waits for an answer's log.
+    assert {name for name, path in going.items() if path.exists()} == {part} | {"records": {"answers"}}.get(part, set())
     assert "Not everything that is out of date could be removed" in caplog.text
 
 

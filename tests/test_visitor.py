@@ -1,5 +1,6 @@
 """What is kept of a visitor, how much may be, and that it goes when it is told to."""
 
+import json
 import re
 import zlib
 from datetime import date, timedelta
@@ -10,11 +11,11 @@ from time import time
 import pytest
 from playwright.sync_api import expect
 
-from webapp import farewell
+from webapp import create_app, farewell
 from webapp.conversation import Answer, Turn
 from webapp.visitor import size_of
 
-from .conftest import Chat, ask, conversation_of, owner_of, wait_until
+from .conftest import UNLIMITED, Chat, ask, conversation_of, owner_of, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 
 
@@ -68,6 +69,47 @@ def test_what_cannot_be_read_is_deleted_as_well(app, chat):
     records._path(f"conversation:{chat.id}").write_bytes(b"garbage")
     assert chat.client.post("/visitor/delete").status_code == 303
     assert list(records.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_an_answer_left_that_broke_off_is_deleted_as_well(app, chat, openai, config, damaged):
+    openai.enqueue(Reply([event(chunk("Half of it")), SILENCE]))
+    chat.ask("Mine?")
+    wait_until(lambda: "Half of it" in chat.page())
+    after = create_app({"TESTING": True, **UNLIMITED, **config})  # The first process as good as died.
+    client = after.test_client()
+    client.set_cookie(*chat.cookie().split("="))
+    if damaged:
+        path = after.extensions["store"].records._path(f"conversation:{chat.id}")
+        path.write_bytes(path.read_bytes()[:-20])
+    logs = app.config["DATA_DIR"] / "answers"
+    (logs / "somebody-elses.log").write_text("Theirs")
+    assert len(list(logs.iterdir())) == 2
+    assert client.post("/visitor/delete").status_code == 303
+    assert [path.name for path in logs.iterdir()] == ["somebody-elses.log"]
+    assert list((app.config["DATA_DIR"] / "records").iterdir()) == []
+
+
+def test_what_was_damaged_more_than_once_is_deleted_as_well(app, chat):
+    records = app.extensions["store"].records
+    for n in range(3):
+        records._path(f"conversation:{chat.id}").write_bytes(f"garbage {n}".encode())
+        chat.page()
+    assert len(list(records.folder.glob("*.damaged"))) == 3
+    assert chat.client.post("/visitor/delete").status_code == 303
+    assert list(records.folder.iterdir()) == []
+
+
+def test_what_a_visitor_spent_is_deleted_and_counts_on_for_all(app, chat):
+    budget = app.extensions["budget"]
+    budget.total, budget.per_visitor = 1000, 100
+    owner = owner_of(app, chat.id)
+    budget.spend(owner, 30)
+    budget.spend("somebody else", 20)
+    assert (budget.left(owner), budget.left("somebody else")) == (70, 80)
+    assert chat.client.post("/visitor/delete").status_code == 303
+    assert (budget.left(owner), budget.left("somebody else")) == (100, 80)
+    assert budget._spent(owner) == (50, 0)
 
 
 def test_who_has_nothing_deletes_nothing_and_is_told_so(client):
@@ -166,8 +208,16 @@ def test_a_visitor_whose_files_fill_the_room_is_told_how_much_there_is(app, chat
     assert "Two?" in chat.answered("Two?")
 
 
-def test_an_import_for_which_there_is_no_room_changes_nothing(app, full):
+def test_an_import_is_measured_before_it_is_taken(app, chat):
+    app.extensions["answers"].room._visitor_mb = 0.1
+    messages = [{"role": "user", "content": "In?"}, {"role": "assistant", "content": "Yes. " * 25_000}]
+    form = {"file": (BytesIO(json.dumps(messages).encode()), "x.json")}
+    response = chat.client.post(f"/conversations/{chat.id}/import", data=form)
+    assert response.status_code == 413 and "0.1 MB can be kept" in response.text
+    assert conversation_of(app, chat.id).turns == []
 
+
+def test_an_import_for_which_there_is_no_room_changes_nothing(app, full):
     messages = b'[{"role": "user", "content": "In?"}, {"role": "assistant", "content": "Yes."}]'
     response = full.client.post(
         f"/conversations/{full.id}/import",

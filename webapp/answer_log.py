@@ -9,18 +9,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock, Thread
-from time import sleep
+from time import monotonic, sleep
 
 import msgspec
 
 from .conversation import Answer
-from .files import OffLoop, at_once, flush_folder, keep_private, write_whole
+from .files import OffLoop, at_once, each, flush_folder, flush_removal, keep_private, write_whole
 from .reply import MOST_CHOICES, REASONING
 
 log = logging.getLogger(__name__)
 
 CHANNELS = range(REASONING, MOST_CHOICES)
 FLUSHED_EVERY = 1.0  # seconds
+TRIED_EVERY = 1.0  # seconds, while a log cannot be written
 _flush = getattr(os, "fdatasync", os.fsync)  # macOS has the one alone
 
 
@@ -33,6 +34,7 @@ class Logs:
         self._guard = Lock()
         self._written: set[AnswerLog] = set()  # since they were last flushed
         self._flushing = False
+        self._failing = False
         keep_private(folder)
 
     def path(self, answer_id: str, channel: int = 0) -> Path:
@@ -58,6 +60,10 @@ class Logs:
             self._settled(answer_id).unlink(missing_ok=True)
         except OSError as error:
             log.error("The log of answer %s could not be removed: %s", answer_id, error.strerror)
+
+    def erase(self, answer_ids: set[str]) -> None:
+        """Remove whatever is kept of answers, for good. Raises OSError."""
+        self.off_loop(_erase, self.folder, answer_ids)
 
     def keep(self, answer: Answer) -> None:
         """Keep a settled answer that its record could not take, as far as there is room for it."""
@@ -98,20 +104,38 @@ class Logs:
                 if not written:
                     self._flushing = False
                     return
-            files = [file for one in written if (file := one.to_flush()) is not None]
-            self.off_loop(_flush_files, files, self.folder)
+            files = [(one, file) for one in written if (file := one.to_flush()) is not None]
+            left, error = self.off_loop(_flush_files, files, self.folder)
+            with self._guard:
+                self._written.update(left)
+            if error and not self._failing:
+                log.error("Answer logs cannot be flushed to the disk, which is tried again: %s", error.strerror)
+            self._failing = error is not None
 
 
-def _flush_files(files: list[int], folder: Path) -> None:
-    try:
-        for file in files:
+def _erase(folder: Path, answer_ids: set[str]) -> None:
+    for path in each(folder):
+        if path.name.partition(".")[0] in answer_ids:
+            path.unlink(missing_ok=True)
+    flush_removal(folder)
+
+
+def _flush_files(files: list[tuple["AnswerLog", int]], folder: Path) -> tuple[list["AnswerLog"], OSError | None]:
+    """Flush and close files; return the logs of those that could not be flushed, and why."""
+    left, reason = [], None
+    for written, file in files:
+        try:
             _flush(file)
+        except OSError as error:  # It keeps no other from it.
+            left.append(written)
+            reason = error
+        finally:
+            os.close(file)
+    try:
         flush_folder(folder)  # which has the names of new ones
     except OSError as error:
-        log.error("The answer logs could not be flushed to the disk: %s", error.strerror)
-    finally:
-        for file in files:
-            os.close(file)
+        return [written for written, _ in files], error
+    return left, reason
 
 
 class AnswerLog:
@@ -124,27 +148,31 @@ class AnswerLog:
     def __init__(self, path: Path, wrote: Callable[["AnswerLog"], None]):
         self._path = path
         self._wrote = wrote
-        self._waiting = b""
+        self._waiting = bytearray()  # grows in place: on a full disk all of a long answer waits
         self._file: int | None = None
         self._flushed = True
-        self._failing = False
+        self._failed = 0.0  # when it last could not be written
         self.append("")
 
     def append(self, text: str) -> None:
         self._waiting += text.encode()
+        if not self._failed or monotonic() - self._failed >= TRIED_EVERY:
+            self._write()
+
+    def _write(self) -> None:
         try:
             if self._file is None:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             while self._waiting:
-                self._waiting = self._waiting[os.write(self._file, self._waiting) :]
+                del self._waiting[: os.write(self._file, self._waiting)]
         except OSError as error:
-            if not self._failing:
+            if not self._failed:
                 log.error(
                     "%s cannot be written, and what comes is kept in memory alone: %s", self._path, error.strerror
                 )
-            self._failing = True
+            self._failed = monotonic()
             return
-        self._failing = False
+        self._failed = 0.0
         if self._flushed:
             self._flushed = False
             self._wrote(self)
@@ -158,7 +186,7 @@ class AnswerLog:
             return None  # Closed in this moment: its text is on the way into the record.
 
     def close(self) -> None:
-        self.append("")  # One more try.
+        self._write()  # One more try.
         file, self._file = self._file, None
         if file is not None:
             try:

@@ -36,7 +36,7 @@ SETTLED_WITHIN = 5  # seconds; whoever stops an answer waits for its record
 READ_OUT_WITHIN = 0.5  # seconds; a model that is still being loaded cannot be interrupted
 PAUSE = 0.3  # seconds without text in which a follower shows what it held back to save work
 PIECE = 200_000  # characters of one update
-SETTLES_WITHIN = 6.0  # seconds that a stopping server takes for it; what is not settled by then is in the logs
+SHUT_DOWN_WITHIN = 6.0  # seconds that a stopping server takes for it; what is not settled by then is in the logs
 
 
 class ServerStopping(Refused):
@@ -183,7 +183,7 @@ class Answers:
         # All of them end first, and then each is settled: to read out takes a moment, and so does a slow disk.
         ours = [running for running in list(self._running.values()) if self._end(running)]
         settling = [Thread(target=self._complete, args=(one, "interrupted", None), daemon=True) for one in ours]
-        self.settling.end(settling, SETTLES_WITHIN)
+        self.settling.end(settling, SHUT_DOWN_WITHIN)
 
     def _run(self, running: RunningAnswer, conversation: Conversation, turn: Turn) -> None:
         running.call.sent = lambda call: record_exchanges(self.files, running, durable=False)

@@ -100,8 +100,11 @@ class Store:
 
     def take_back(self, conversation_id: str, owner: str) -> None:
         """Put back a record that was of a newer format, once it no longer is; what came since goes behind it."""
+        key = _key(conversation_id)
+        if not self.records.aside(key, "newer"):
+            return  # As nearly always: who only looks does not wait for a change that is being saved.
         with self._locks.held(conversation_id):
-            record = self.records.read_aside(key := _key(conversation_id), "newer")
+            record = self.records.read_aside(key, "newer")
             if record is None or _version(record) > FORMAT_VERSION:
                 return
             try:
@@ -109,9 +112,10 @@ class Store:
             except msgspec.ValidationError:
                 return
             since = self.load(conversation_id, owner)
-            before.turns += since.turns
-            before.set_aside |= since.set_aside
-            self.save(before)
+            if not _turn_ids(before) & _turn_ids(since):  # Not put back already, by who was killed behind it.
+                before.turns += since.turns
+                before.set_aside |= since.set_aside
+                self.save(before)
             self.records.delete_aside(key, "newer")
 
     def renew(self, conversation_id: str) -> None:
@@ -130,6 +134,10 @@ class Store:
     def size(self, conversation_id: str) -> int:
         """Return the size of a conversation's record in bytes."""
         return self.records.size(_key(conversation_id))
+
+    def ids_in(self, conversation_id: str) -> set[str]:
+        """Return the ids of all turns and answers that are kept of a conversation, readable or not. Raises OSError."""
+        return self.records.ids_in(_key(conversation_id))
 
     def delete(self, conversation_id: str, remove: Callable[[str], bool]) -> bool:
         """Delete a conversation's record, and what `remove` deletes, while nobody can change it.
@@ -155,6 +163,10 @@ def _converted(record: Any) -> Conversation:
     if not all(turn.answers and -1 <= turn.shown < len(turn.answers) for turn in conversation.every_turn()):
         raise msgspec.ValidationError("a turn shows an answer that it does not have")
     return conversation
+
+
+def _turn_ids(conversation: Conversation) -> set[str]:
+    return {turn.id for turn in conversation.every_turn()}
 
 
 def _version(record: Any) -> int:

@@ -83,6 +83,12 @@ def flush_folder(path: Path) -> None:
         os.close(folder)
 
 
+def flush_removal(folder: Path) -> None:
+    """Flush that something is gone from a folder; else a loss of power could bring it back."""
+    with suppress(OSError):  # It is gone for everybody, and the system writes so in a moment.
+        flush_folder(folder)
+
+
 def each(folder: Path) -> Iterator[Path]:
     """Yield what lies in a folder, without reading all of a large one at once."""
     with os.scandir(folder) as entries:
@@ -233,6 +239,7 @@ def _remove(folder: Path, names: Iterable[str] | None) -> bool:
     """Remove files of a folder, all where none is named; False where one is left that goes with its conversation."""
     if names is None:
         shutil.rmtree(folder, ignore_errors=True)
+        flush_removal(folder.parent)
         return not folder.exists()
     kept = [name for name in names if not _removed(folder / name)]
     with suppress(OSError):

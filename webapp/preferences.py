@@ -53,6 +53,7 @@ def way_back(address: str) -> str:
         return home
     try:
         parts = urlsplit(address)
+        # Only a path and its query are given back, whatever was before them; but what had more is no page of ours.
         if parts.scheme or parts.netloc or not parts.path.startswith("/") or parts.path.startswith("//"):
             return home
         # What takes forms alone is no page to go to.

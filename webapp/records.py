@@ -5,6 +5,8 @@ for a missing one, and either way a conversation would be gone without a word.
 """
 
 import logging
+import re
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from time import time
@@ -14,13 +16,15 @@ import msgspec
 from cachelib.base import BaseCache
 
 from .conversation import new_id
-from .files import OffLoop, Removal, at_once, keep_private, slices, write_whole
+from .files import HALF, OffLoop, Removal, at_once, each, flush_removal, keep_private, slices, write_whole
 from .locks import Locks
 
 log = logging.getLogger(__name__)
 
 DAY = 86_400
+ID = re.compile(rb'"id":"([\w-]{22})"')  # of a turn or an answer, in a record of any format, damaged or not
 T = TypeVar("T")
+Ids = set[str]
 
 # Why a record lies beside its place, where nothing overwrites it.
 Aside = Literal["damaged", "newer"]
@@ -120,10 +124,20 @@ class RecordFiles(BaseCache):
             return 0
 
     def delete(self, key: str) -> bool:
-        """Delete a record, and what was set aside in its place."""
-        path = self._path(key)
-        self.off_loop(_unlink, [path, path.with_suffix(".damaged"), path.with_suffix(".newer")])
+        """Delete a record, and whatever was set aside in its place, for good. Raises OSError."""
+        self.off_loop(_delete, self._path(key))
         return True
+
+    def ids_in(self, key: str) -> Ids:
+        """Return the ids that a record names, and what was set aside in its place. Raises OSError."""
+        return self.off_loop(lambda: _ids_in(_with_asides(self._path(key))))  # type: ignore[no-any-return]
+
+    def named_anywhere(self, ids: Ids) -> Ids:
+        """Return those of some ids that any record names, be it one that was set aside. Raises OSError."""
+        named: Ids = set()
+        for paths in slices(self.folder, self.off_loop):
+            named |= ids & self.off_loop(_ids_in, paths)
+        return named
 
     def remove_expired(self) -> None:
         """Delete the records whose time is over, and what a crash left half written."""
@@ -140,7 +154,7 @@ class RecordFiles(BaseCache):
 
     def _is_over(self, path: Path) -> bool:
         try:
-            if path.name.startswith("new-"):
+            if path.name.startswith(HALF):
                 return path.stat().st_mtime < time() - DAY
             if path.suffix == ".damaged":
                 return path.stat().st_mtime < time() - self.lifetime
@@ -179,6 +193,19 @@ class RecordFiles(BaseCache):
         self._path(key).with_suffix(f".{why}").unlink(missing_ok=True)
 
 
-def _unlink(paths: list[Path]) -> None:
+def _with_asides(path: Path) -> list[Path]:
+    return [path, *(other for other in each(path.parent) if other.name.startswith(f"{path.name}."))]
+
+
+def _ids_in(paths: list[Path]) -> Ids:
+    ids: Ids = set()
     for path in paths:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            ids.update(found.decode() for found in ID.findall(path.read_bytes()))
+    return ids
+
+
+def _delete(path: Path) -> None:
+    for one in _with_asides(path):
+        one.unlink(missing_ok=True)
+    flush_removal(path.parent)

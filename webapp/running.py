@@ -110,6 +110,12 @@ class RunningAnswer:
                 channel.close()
             return True
 
+    def complete_logs(self) -> None:
+        """Write what its logs lack of an answer that has ended, if the disk takes it by now."""
+        with self._news:
+            for channel in self._channels.values():
+                channel.close()
+
     def mark_settled(self) -> None:
         with self._news:
             self.settled.set()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from flask import Flask
+from gevent.threadpool import ThreadPool
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
@@ -21,6 +22,7 @@ from .sweep import sweep_daily
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+DISK_THREADS = 10  # as many as wait for the disk at once
 GRACE = 8  # seconds for what still runs when the server is told to stop
 
 
@@ -99,8 +101,9 @@ class Server(BaseApplication):  # type: ignore[misc]
         app.wsgi_app = _Bodies(app.wsgi_app)  # type: ignore[method-assign]
         app.debug = False  # whatever FLASK_DEBUG says: its traces are for nobody but a developer
         # A slow disk must not stop the other greenlets, so that what waits for it is done in a real thread.
+        off_loop = OffLoop()
         for part in (app.extensions["store"].records, app.extensions["files"], app.extensions["answers"].logs):
-            part.off_loop = _in_a_thread
+            part.off_loop = off_loop
         app.extensions["backend"].start()
         Thread(target=sweep_daily, args=(app,), name="sweep", daemon=True).start()
         return app
@@ -109,8 +112,17 @@ class Server(BaseApplication):  # type: ignore[misc]
         Arbiter(self).run()
 
 
-def _in_a_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    return gevent.get_hub().threadpool.apply(function, arguments)
+class OffLoop:
+    """Does what waits for the disk in real threads of its own.
+
+    The hub's are for names of hosts: a disk that hangs must keep nobody from being answered.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPool(DISK_THREADS)
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self._pool.apply(function, arguments)
 
 
 class _Bodies:

@@ -14,7 +14,8 @@ from weakref import WeakValueDictionary
 
 from cachelib.base import BaseCache
 
-from .records import RecordFiles
+from .locks import Locks
+from .records import DAY, RecordFiles
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class Sessions(BaseCache):
         self._secret = secret
         # Weak, so that each is forgotten with the last reply that watches it.
         self._watched: WeakValueDictionary[str, Watched] = WeakValueDictionary()
+        self._locks = Locks()
+        self._left: dict[str, float] = {}  # the keys that nobody is known by any more, and since when
 
     def get(self, key: str) -> Any:
         record = self._records.get_as(key, dict[str, Any])
@@ -50,14 +53,17 @@ class Sessions(BaseCache):
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         if value == self.told(key.removeprefix(PREFIX)):
             return True
-        try:
-            return self._records.set(key, value, timeout)
-        except OSError as error:
-            if self.get(key) is None:
-                raise
-            # What is there still says who it is: who may read must not be kept from it.
-            log.error("A session could not be written again: %s", error.strerror)
-            return False
+        with self._locks.held(key):
+            if key in self._left:
+                return False  # By a request that was on its way when the session got another id.
+            try:
+                return self._records.set(key, value, timeout)
+            except OSError as error:
+                if self.get(key) is None:
+                    raise
+                # What is there still says who it is: who may read must not be kept from it.
+                log.error("A session could not be written again: %s", error.strerror)
+                return False
 
     def delete(self, key: str) -> bool:
         self._tell(key.removeprefix(PREFIX))
@@ -69,10 +75,14 @@ class Sessions(BaseCache):
 
     def leave(self, session_id: str) -> None:
         """Let nobody be known by an id any more, also where it says by itself whose it was. Raises OSError."""
-        if self.told(session_id):
-            self._records.set(PREFIX + session_id, {})
-        else:
-            self._records.delete(PREFIX + session_id)
+        with self._locks.held(key := PREFIX + session_id):
+            if self.told(session_id):
+                self._records.set(key, {})
+            else:
+                self._records.delete(key)
+            self._left[key] = time()
+        for old in [one for one, since in list(self._left.items()) if since < time() - DAY]:
+            self._left.pop(old, None)  # No request takes so long.
         self._tell(session_id)
 
     def watch(self, session_id: str) -> Watched:

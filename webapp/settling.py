@@ -105,26 +105,30 @@ class Settling:
                     answer = ended.fill(edited)
             except Unreadable:
                 # The turn is in the record that was set aside; beside it, its log has the text.
-                log.error(
-                    "The record that an answer belongs to is damaged; its text is in %s.", self.logs.path(running.id)
-                )
-                ended.saved = True
-                self._forget(running)
+                running.complete_logs()
+                path = self.logs.path(running.id)
+                log.error("The record that an answer belongs to is damaged; its text is in %s.", path)
+                self._let_go(ended)
                 return True
             except Refused:
                 self.files.remove_of(running.conversation_id, running.id)  # The turn was cleared meanwhile.
             except Exception as error:
                 self._keep(ended, answer, error)
                 return False
-            ended.saved = True
-        if self._late.pop(running.id, None):
-            log.warning("Answer %s is saved now.", running.id)
-        self._unsaved.pop(running.id, None)
-        self.logs.remove(running.id)
-        self._forget(running)
+            if running.id in self._late and answer:
+                log.warning("Answer %s is saved now.", running.id)
+            self.logs.remove(running.id)
+            self._let_go(ended)
         if answer:
             self._account(edited, answer)
         return True
+
+    def _let_go(self, ended: Ended) -> None:
+        """Try an answer no more: its record has it, or waits for it no longer."""
+        ended.saved = True
+        self._late.pop(ended.running.id, None)
+        self._unsaved.pop(ended.running.id, None)
+        self._forget(ended.running)
 
     def end(self, settling: list[Thread], seconds: float) -> None:
         """Wait for threads that settle, and try once more what is late; what takes longer stays in the logs."""

@@ -24,7 +24,7 @@ from flask_session import Session
 
 from .conversation import MODES, Conversation, Mode, Refused, Unknown, new_id
 from .conversations import GONE, Store, Unreadable, own_id
-from .files import each, keep_private, make_folder, write_whole
+from .files import HALF, each, keep_private, make_folder, write_whole
 from .records import DAY, RecordFiles
 from .secret import installation_secret
 from .sessions import PREFIX, Sessions
@@ -35,8 +35,9 @@ log = logging.getLogger(__name__)
 INSTALLATION = re.compile("[0-9a-f]{8}")
 # Days that are kept beyond SESSION_DAYS: a use is noted once a day, and each record says by itself when it ends.
 SLACK = 2
-# What lies in a data folder.
-OWN = {"answers", "files", "installation", "local-model.log", "lock", "records", "secret"}
+# What lies in a data folder, beside what a crash left half written.
+OWN = {"answers", "files", "installation", "installation.damaged", "local-model.log", "lock", "records", "secret"}
+OWN |= {"secret.damaged"}
 
 
 class FolderTaken(Exception):
@@ -230,7 +231,7 @@ def peek(mode: Mode) -> Conversation:
         return Conversation(owner=visitor(), mode=mode)
 
 
-def forget(erased: Callable[[str, Callable[[], object]], bool]) -> bool:
+def end_session(erased: Callable[[str, Callable[[], object]], bool]) -> bool:
     """End the visitor's session for good; its record is what `erased` is to delete. False where it cannot be yet."""
     key = f"{PREFIX}{session.sid}"  # type: ignore[attr-defined]
     session.clear()
@@ -277,6 +278,6 @@ def _locked(folder: Path) -> int:
             )
         ) from None
     # A folder that was named by mistake, /tmp say, stays everybody's; what Parley makes in it does not.
-    if {path.name for path in each(folder)} <= OWN:
+    if all(path.name in OWN or path.name.startswith(HALF) for path in each(folder)):
         keep_private(folder)
     return descriptor

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from . import choices
 from .conversations import Store
-from .files import HALF, NAME, Files, OffLoop, Removal, older, slices
+from .files import HALF, NAME, Files, Removal, older, slices
+from .records import RecordFiles
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -35,7 +36,7 @@ def sweep(app: "Flask") -> None:
         store.records.remove_expired,
         store.forget_old,
         lambda: _remove_files(store, files),
-        lambda: _remove_logs(data / "answers", app.config["SESSION_DAYS"] * DAY, files.off_loop),
+        lambda: _remove_logs(data / "answers", app.config["SESSION_DAYS"] * DAY, store.records),
         lambda: _remove_halves(data, files),
     )
     for part in parts:
@@ -58,12 +59,22 @@ def _gone(store: Store, folders: list[Path]) -> list[str]:
     return [name for name in names if not store.has(name)]
 
 
-def _remove_logs(folder: Path, seconds: float, off_loop: OffLoop) -> None:
-    """Remove what was kept of answers that broke off and that nobody came back for."""
-    removal = Removal()
+def _remove_logs(folder: Path, seconds: float, records: RecordFiles) -> None:
+    """Remove what was kept of answers that broke off, once no conversation waits for it any more."""
+    removal, off_loop = Removal(), records.off_loop
+    old: list[Path] = []
     for paths in slices(folder, off_loop):
-        off_loop(_remove_older, [path for path in paths if path.suffix in KINDS], seconds, removal)
+        old += off_loop(older, [path for path in paths if path.suffix in KINDS], seconds)
+    # Few, and as a rule none: only then are the records read, in which an answer may still be pending.
+    named = records.named_anywhere({_answer_of(path) for path in old}) if old else set()
+    for path in old:
+        if _answer_of(path) not in named:
+            off_loop(removal.remove, path)
     removal.tell()
+
+
+def _answer_of(path: Path) -> str:
+    return path.name.partition(".")[0]
 
 
 def _remove_older(paths: list[Path], seconds: float, removal: Removal) -> None:

@@ -1,7 +1,7 @@
 """What is kept of a visitor: shown on a page, and deleted there."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from time import time
@@ -76,6 +76,7 @@ def delete() -> Response:
     """Delete all that is kept of the visitor, now, and say what it was. What cannot be is counted and tried again."""
     owner, ids = store.visitor(), store.own_ids()
     known = {mode: _kept_of(mode) for mode in ids}
+    named = _named_in(ids.values())
     # First of all: what is asked or settled in this moment finds nobody whose it is.
     answers().store.forget(owner)
     gone, left = Kept(), 0
@@ -85,10 +86,12 @@ def delete() -> Response:
         else:
             left += 1
     answers().stop_all(owner)
+    # Of answers that broke off, or that the disk has not taken yet.
+    left += not _erased(f"logs of {owner[:8]}", partial(answers().logs.erase, named))
     for conversation_id in ids.values():
         _erased(f"files of {conversation_id}", partial(files().erase, conversation_id))
     left += not _erased(f"budget of {owner[:8]}", partial(meter().budget.forget, owner))
-    left += not store.forget(_erased)
+    left += not store.end_session(_erased)
     told = asdict(gone) | {"parts_left": left}
     response = say_farewell(redirect(url_for("visitor.deleted"), code=303), "deleted", **told)
     for name in ("language", "theme"):
@@ -108,6 +111,15 @@ def _kept_of(mode: Mode) -> Kept:
     except OSError as error:
         log.error("What is deleted could not be read before: %s", error.strerror)
         return Kept()
+
+
+def _named_in(conversation_ids: Iterable[str]) -> set[str]:
+    """Return the ids of all answers of some conversations; none where that cannot be read, which keeps nothing here."""
+    try:
+        return {one for conversation_id in conversation_ids for one in answers().store.ids_in(conversation_id)}
+    except OSError as error:
+        log.error("Whose answers are deleted could not be read: %s", error.strerror)
+        return set()
 
 
 def kept() -> Kept:
