@@ -136,8 +136,8 @@ def editing(conversation_id: str) -> AbstractContextManager[Conversation]:
 
 def watch() -> Callable[[], bool]:
     """Return what tells, while a long reply is on its way, whether its visitor has left: signed out, or deleted all."""
-    owner, watched, store = visitor(), _sessions().watch(session.sid), current()  # type: ignore[attr-defined]
-    return lambda: watched.left or store.has_forgotten(owner)
+    watched = _sessions().watch(session.sid)  # type: ignore[attr-defined]
+    return lambda: watched.left
 
 
 def signed_in(proof: str) -> bool:
@@ -235,7 +235,7 @@ def end_session(erased: Callable[[str, Callable[[], object]], bool]) -> bool:
     """End the visitor's session for good; its record is what `erased` is to delete. False where it cannot be yet."""
     key = f"{PREFIX}{session.sid}"  # type: ignore[attr-defined]
     session.clear()
-    return erased(f"session of {g.visitor[:8]}", partial(current().records.delete, key))
+    return erased(f"session of {g.visitor[:8]}", partial(_sessions().delete, key))
 
 
 def _note_use() -> None:

@@ -85,13 +85,13 @@ def delete() -> Response:
             gone.add(known[mode])
         else:
             left += 1
-    answers().stop_all(owner)
+    left += not store.end_session(_erased)
+    answers().stop_all(owner)  # Not before: who follows one asks for the page anew, and must not be known any more.
     # Of answers that broke off, or that the disk has not taken yet.
     left += not _erased(f"logs of {owner[:8]}", partial(answers().logs.erase, named))
     for conversation_id in ids.values():
         _erased(f"files of {conversation_id}", partial(files().erase, conversation_id))
     left += not _erased(f"budget of {owner[:8]}", partial(meter().budget.forget, owner))
-    left += not store.end_session(_erased)
     told = asdict(gone) | {"parts_left": left}
     response = say_farewell(redirect(url_for("visitor.deleted"), code=303), "deleted", **told)
     for name in ("language", "theme"):
