@@ -385,7 +385,7 @@ on("htmx:after:swap", () => {
 });
 
 function settle() {
-  if (following && !held && first()) {
+  if (following && !held) {
     scrollTo({ top: document.documentElement.scrollHeight });
     lastY = scrollY; // Its event may come after a reader's.
   }

@@ -433,6 +433,9 @@ def test_who_signed_out_is_told_for_a_while_what_is_kept_and_who_sees_it(closed)
     assert "data-left" not in closed.test_client().get("/sign-in").text
     sign_in(client)
     assert client.get_cookie("farewell") is None
+    client.post("/visitor/delete")
+    assert "data-left" not in client.get("/sign-in").text  # That is another farewell.
+    assert "data-left" in client.get("/visitor/deleted").text
 
 
 # In a browser

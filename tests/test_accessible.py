@@ -119,7 +119,8 @@ def test_the_list_of_keys_and_the_pages_that_only_say_something(visit, page, liv
     openai.enqueue(Reply([b"ID3"], content_type="audio/mpeg"))
     conversation = page.locator("#composer").evaluate("form => form.action").removesuffix("/ask")
     answer = page.locator(".answer").get_attribute("id").removeprefix("answer-")
-    for address in (f"{conversation}/clear", f"{conversation}/answers/{answer}/speech", f"{live}/nowhere"):
+    pages = [f"{conversation}/clear", f"{conversation}/answers/{answer}/speech"]
+    for address in (*pages, f"{live}/visitor", f"{live}/visitor/delete", f"{live}/nowhere"):
         page.goto(address)
         check(page, address)
     visit.problems.clear()  # the address that leads nowhere
