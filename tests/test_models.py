@@ -68,12 +68,6 @@ def rows(html):
     return groups
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Let lists be asked for again at once."""
-    monkeypatch.setattr(catalog, "RECENT", 0)
-
-
 @pytest.fixture
 def use(chat):
     def post(htmx=False, **form):
