@@ -12,7 +12,7 @@ from time import monotonic, sleep
 import pytest
 from werkzeug.serving import make_server
 
-from webapp import create_app
+from webapp import catalog, create_app
 from webapp.conversation import MODES
 from webapp.conversations import own_id
 from webapp.sessions import Sessions
@@ -32,6 +32,7 @@ LIMITS = ("VISITOR_QUESTIONS_PER_MINUTE", "ADDRESS_QUESTIONS_PER_MINUTE", "VISIT
 LIMITS += ("ADDRESS_VISITORS_PER_HOUR", "VISITOR_IMPORT_MB_PER_HOUR", "ADDRESS_IMPORT_MB_PER_HOUR")
 LIMITS += ("MIN_FREE_MB", "VISITOR_STREAMS", "MAX_STREAMS")
 UNLIMITED = dict.fromkeys(LIMITS, 0)
+catalog.RECENT = 0
 
 
 def wait_until(condition, seconds=10):

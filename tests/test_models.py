@@ -2,11 +2,12 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import expect
 
-from webapp import create_app, local_model
+from webapp import catalog, create_app, local_model
 from webapp.models import Model, _ago, _by_name
 
 from .conftest import wait_until
@@ -204,6 +205,25 @@ def test_a_hostile_list_stays_text(client, openai):
     assert "<b>" not in html
     assert 'value="&#34;&gt;&lt;script&gt;' in html
     assert "2 models" in html
+
+
+def test_whoever_refreshes_asks_the_endpoint_once_in_some_seconds(app, openai, monkeypatch):
+    monkeypatch.setattr(catalog, "RECENT", 5.0)
+    clock = SimpleNamespace(now=1e9)
+    monkeypatch.setattr(catalog, "time", lambda: clock.now)
+    openai.models = listed(OPENAI)
+    asked = []
+    for step in (0, 0, 4.9, 0.2, 0, 4.9, 0.2):
+        clock.now += step
+        assert app.test_client().post("/models/refresh").status_code == 303
+        asked.append(openai.lists)
+    assert asked == [1, 1, 1, 2, 2, 2, 3]
+    openai.models = Reply.error(500, "No list today.")
+    clock.now += 6
+    for _ in range(3):
+        shown = app.test_client().post("/models/refresh", headers={"HX-Request": "true"}).text
+        assert "No list today." in shown
+    assert openai.lists == 4
 
 
 def test_refresh_asks_again_and_keeps_the_old_list_where_that_fails(client, openai):

@@ -21,13 +21,13 @@ import pytest
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from webapp import llm_errors, store
+from webapp import create_app, llm_errors, store
 from webapp.config import SETTINGS
 from webapp.endpoint import Endpoint
 from webapp.llm import LLM, Call
 from webapp.redaction import Redaction
 
-from .conftest import ROOT, statuses, texts, wait_until
+from .conftest import ROOT, UNLIMITED, statuses, texts, wait_until
 from .openai_server import DONE, PNG, RESET, SILENCE, Reply, chunk, event
 from .visitor import Visitor
 
@@ -237,10 +237,9 @@ def look_around(person, openai):
         "/?__debugger__=yes",
     ):
         person.fetch(path)
-    for reply in FAULTS[:6]:
-        openai.models = reply
-        person.fetch("/models/refresh", {})
-        person.fetch("/models")
+    openai.models = FAULTS[0]
+    person.fetch("/models/refresh", {})
+    person.fetch("/models")
     person.fetch("/preferences", {"language": "zh-CN", "theme": "dark"})
     for path in ("/", "/completion", "/images", "/models"):
         person.fetch(path)
@@ -410,3 +409,15 @@ def test_a_proxy_that_does_not_answer_is_told_without_its_password(monkeypatch, 
     with pytest.raises(llm_errors.LLMError) as failed:
         list(llm.send("/chat/completions", {"model": "m", "messages": []}, Call()))
     assert found(str(failed.value).encode()) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS[:6])
+def test_a_list_of_models_that_fails_tells_no_secret(config, planted, openai, caplog, fault):
+    """Of the real server above it is asked for once only, since nobody gets it anew within some seconds."""
+    settings = {name: planted[name] for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ACCESS_CODE")}
+    client = create_app({"TESTING": True, **UNLIMITED, **config, **settings}).test_client()
+    client.post("/sign-in", data={"code": CODE})
+    openai.models = fault
+    shown = client.post("/models/refresh", headers={"HX-Request": "true"}).text
+    assert "The list of models did not come" in shown
+    assert found((shown + client.get("/models?now=1").text + caplog.text).encode()) == []

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 FRESH = 3600.0  # seconds that a list is good for
 FAILED = 30.0  # seconds after which a list that failed is asked for again
+RECENT = 5.0  # seconds in which it is not asked for again, whoever wants it: an endpoint would refuse the owner's key
 PATIENCE = 60.0  # seconds that one waits for another's request
 LONGEST_NAME = 200  # characters
 
@@ -88,6 +89,10 @@ class Catalog:
             self.looking = True
         self._update()
         return self.listing
+
+    def refresh(self) -> Listing:
+        """Return the models, fetched now unless that was tried a moment ago, by anybody."""
+        return self.load(anew=time() - self.listing.tried >= RECENT)
 
     def find(self, name: str) -> Model | None:
         """Return the model of that name, as far as the list is known."""

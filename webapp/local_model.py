@@ -204,6 +204,8 @@ def _serve_until_input_ends() -> None:
     params.endpoint_slots = False
     params.verbosity = 1
     server = xllamacpp.Server(params)
+    # The log is for why a model does not load. From here on it would be about requests, and hold what stands in them.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     print(server.listening_address, flush=True)
     sys.stdin.read()
     os._exit(0)

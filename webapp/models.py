@@ -81,7 +81,7 @@ def table() -> str:
 
 @blueprint.post("/refresh")
 def refresh() -> Reply:
-    listing = backend().catalog.load(anew=True)
+    listing = backend().catalog.refresh()
     return _table(listing) if wants_fragment() else redirect(url_for("models.page", now=1), code=303)
 
 

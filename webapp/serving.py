@@ -2,8 +2,10 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from threading import Thread
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 
 DISK_THREADS = 10  # as many as wait for the disk at once
 GRACE = 8  # seconds for what still runs when the server is told to stop
+# A body that comes more slowly than this is taken for a connection that broke off: it holds one of 2,000.
+QUIET = 30.0  # seconds without a byte
+PATIENCE = 60.0  # seconds for a whole body, and
+SLOWEST = 1_000  # one more for so many bytes that have come; 50 MB on a slow line take minutes
+PIECE = 2**16  # bytes that are read before that is looked at again
 
 
 class Log(Logger):  # type: ignore[misc]
@@ -132,22 +139,39 @@ class _Bodies:
         self._app = app
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        environ["wsgi.input"] = _Body(environ["wsgi.input"])
+        environ["wsgi.input"] = _Body(environ["wsgi.input"], environ["gunicorn.socket"])
         return self._app(environ, start_response)
 
 
 class _Body:
-    """A body that breaks off like a connection where gunicorn finds no sense in it."""
+    """A body that breaks off like a connection where gunicorn finds no sense in it, or where it comes too slowly."""
 
-    def __init__(self, body: Any):
+    def __init__(self, body: Any, connection: Any):
         self._body = body
+        self._connection = connection
+        self._begun = monotonic()
+        self._received = 0
 
-    def read(self, *size: int) -> bytes:
+    def read(self, size: int | None = None) -> bytes:
+        left = sys.maxsize if size is None or size < 0 else size
+        pieces = []
+        while left and (piece := self._piece(min(left, PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+    def _piece(self, size: int) -> bytes:
+        patience = PATIENCE + self._received / SLOWEST - (monotonic() - self._begun)
+        self._connection.settimeout(QUIET)
         try:
-            content: bytes = self._body.read(*size)
-        except ParseException as error:
+            with gevent.Timeout(max(patience, 0.001), ConnectionError("The body comes too slowly.")):
+                piece: bytes = self._body.read(size)
+        except (ParseException, TimeoutError) as error:
             raise ConnectionError from error
-        return content
+        finally:
+            self._connection.settimeout(None)  # What is sent may wait for as long as it likes.
+        self._received += len(piece)
+        return piece
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
