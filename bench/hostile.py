@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from urllib.parse import quote, urlsplit
@@ -162,6 +163,46 @@ def attacks():
     }
 
 
+def of_parley(turns):
+    return json.dumps({"parley": {"format": 1}, "mode": "chat", "turns": turns}).encode()
+
+
+def turns(count=1, answers=1, **answer):
+    answer = {"text": "a", "status": "done", "started": 1.7e9, "ended": 1.7e9} | answer
+    return [{"question": "q", "answers": [answer] * answers}] * count
+
+
+def pages():
+    """Return by its name what is imported, before its page, and that of all its turns, is loaded."""
+    worst = {
+        name: (text * 500_000)[:499_000]
+        for name, text in {
+            "headings": "# a\n",
+            "quotes": "> a\n\n",
+            "links": "[a](http://é.b/)",
+            "marks of footnotes": "[^1] ",
+            "footnotes": "[^a]: b\n\n",
+            "emphasis in Chinese": "你好，*好*。\n",
+            "rules": "***\n",
+            "line breaks": "a  \n",
+            "tasks": "- [ ] a\n",
+            "fences": "- ```a\n",
+        }.items()
+    }
+    return {
+        **{f"one text of {name}": turns(text=text) for name, text in worst.items()},
+        "text, reasoning and 8 choices": turns(
+            text=worst["links"], reasoning=worst["links"], choices=[worst["links"]] * 8
+        ),
+        "15 turns of 500 KB": turns(15, text=worst["headings"]),
+        "4,900 turns of 1.4 KB": turns(4_900, text=worst["headings"][:1_400]),
+        "190,000 runs' usage": turns(usage_before=[{"prompt_tokens": 1}] * 190_000),
+        "190,000 images": turns(pictures=[{"url": "http://a.b/"}] * 190_000),
+        "5,000 turns of 2 answers": turns(5_000, 2, usage={"prompt_tokens": 1}),
+        "5,000 turns of 15 answers": turns(5_000, 15, usage={"prompt_tokens": 1}),
+    }
+
+
 class Server:
     """The worker of the real server, as one visitor meets it."""
 
@@ -217,14 +258,30 @@ class Others:
             self.longest = max(self.longest, monotonic() - began)
 
 
-def measure(server, attack):
+def measure(server, request):
     """Return the status, seconds of the processor, peak MB above what there was, and the others' longest wait."""
     Path(f"/proc/{server.worker()}/clear_refs").write_text("5")
     before, cpu = server.memory("VmRSS"), server.parley.cpu_seconds()
     with Others(server) as others:
-        status = server.post(*attack)
+        status = request()
     cpu = server.parley.cpu_seconds() - cpu
     return str(status), cpu, max(0.0, server.memory("VmHWM") - before), others.longest
+
+
+def of_page(server, name, found):
+    """Yield a row for the import, for the page behind it, and for that of all its turns."""
+    content = of_parley(found)
+    body = part("import", b"bench") + part("file", content, "a.json") + b"--x--\r\n"
+    oldest = sha256(b"bench:" + content).hexdigest()[:32]
+
+    def load(path):
+        status, page, _ = server.send("GET", path, headers={"Cookie": server.cookie})
+        return f"{status}, {len(page) / MEGABYTE:.1f} MB"
+
+    yield f"page: {name}: import", *measure(server, lambda: server.post("import", MULTIPART, body))
+    yield f"page: {name}", *measure(server, lambda: load("/"))
+    if len(found) > 1:
+        yield f"page: {name}: all of them", *measure(server, lambda: load(f"/?turns={oldest}"))
 
 
 def main():
@@ -239,9 +296,18 @@ def main():
             # A server of its own for each: what an allocator keeps would hide the next one's peak.
             with Parley(stub.url, "stub") as parley:
                 server = Server(parley)
-                rows.append((name, *measure(server, build())))
+                attack = build()
+                rows.append((name, *measure(server, lambda server=server, attack=attack: server.post(*attack))))
                 show(rows[-1])
                 sys.stdout.flush()
+        for name, found in pages().items():
+            if not f"page: {name}".startswith(only):
+                continue
+            with Parley(stub.url, "stub") as parley:
+                for row in of_page(Server(parley), name, found):
+                    rows.append(row)
+                    show(row)
+                    sys.stdout.flush()
     print("\n")
     show(("what", "status", "CPU s", "peak MB", "others wait s"), *rows)
 

@@ -29,7 +29,8 @@ for name in [name for name in os.environ if name.startswith("OPENAI_") or name.l
 
 # Tests ask faster than people, and all from one address; those of the limits set their own.
 LIMITS = ("VISITOR_QUESTIONS_PER_MINUTE", "ADDRESS_QUESTIONS_PER_MINUTE", "VISITOR_ANSWERS", "MAX_ANSWERS")
-LIMITS += ("ADDRESS_VISITORS_PER_HOUR",)
+LIMITS += ("ADDRESS_VISITORS_PER_HOUR", "VISITOR_IMPORT_MB_PER_HOUR", "ADDRESS_IMPORT_MB_PER_HOUR")
+LIMITS += ("MIN_FREE_MB", "VISITOR_STREAMS", "MAX_STREAMS")
 UNLIMITED = dict.fromkeys(LIMITS, 0)
 
 

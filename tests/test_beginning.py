@@ -23,7 +23,8 @@ SOURCE = "**A** line.\n\n" * 4 + "Then `a[^1] line` that **is cut [in](https://e
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr(beginning, "LONGEST", LONGEST)
+    for name in ("LONGEST", "LONGEST_BESIDE"):
+        monkeypatch.setattr(beginning, name, LONGEST)
 
 
 @pytest.fixture
@@ -63,6 +64,35 @@ def test_who_begins_to_follow_at_any_length_comes_to_the_same(mode, length):
     page.apply([text.anew()])
     page.apply(text.finish(SOURCE, anew=False, broken_off=False))
     assert page.html == ended(mode, "t", SOURCE[:LONGEST], str)
+
+
+@pytest.mark.parametrize("signs", [0, 1, 9, 10, 30])
+@pytest.mark.parametrize("seed", range(5))
+def test_of_a_text_full_of_signs_less_is_shown_in_the_same_way(signs, seed, monkeypatch):
+    monkeypatch.setattr(beginning, "LONGEST", 1000)
+    monkeypatch.setattr(beginning, "MOST_SIGNS", signs)
+    end = beginning.reach(0).end("chat", SOURCE)
+    assert sum(map(SOURCE[:end].count, "*\n.`[]^(:/)")) == signs and SOURCE[end] in "*\n.`[^"
+    page, text, came = PageText(), Beginning("chat", "t", "", str), ""
+    for piece in pieces_of(SOURCE, seed):
+        came += piece
+        page.apply(text.feed(piece))
+        page.apply(text.flush())
+        assert page.html == shown("chat", "t", came, str, pending=True, broken_off=False)
+        assert (text.end, text.is_long) == (min(end, len(came)), len(came) > end)
+    page.apply(text.finish(SOURCE, anew=False, broken_off=True))
+    assert page.html == ended("chat", "t", SOURCE[:end], str)
+    assert shown("completion", "t", SOURCE, str, pending=False, broken_off=False) == SOURCE, (
+        "Nothing is Markdown there."
+    )
+
+
+def test_ordinary_text_is_not_what_has_too_many_signs(monkeypatch):
+    monkeypatch.undo()
+    words = "An answer of some *ordinary* length, with `words`: and so on; like this.\n\n1. One of many\n2. **Two**\n\n"
+    code = "```python\ndef name(value: int) -> str:\n    return str([value, 1, 2])\n```\n\n"
+    for text in (words * 1_000, code * 1_000, "你好，世界。" * 30_000):
+        assert beginning.reach(0).end("chat", text) == len(text)
 
 
 @pytest.mark.parametrize("extra", [0, 1])

@@ -13,9 +13,11 @@ from webapp import json_file
 from webapp.candidate import BadImport, Candidate, TooLarge, add, counted
 from webapp.conversation import Answer, Busy, Conversation, Picture, Turn
 from webapp.export import Sending, to_json
+from webapp.exported import MOST_RUNS
 from webapp.failure import Failure
 from webapp.importing import read
 from webapp.question import UNREADABLE
+from webapp.tokens import Counts, of_answer
 
 SAMPLES = Path(__file__).parent / "samples"
 LIMIT = 2_000_000
@@ -192,6 +194,56 @@ def without_ids(turns):
         for answer in turn.answers:
             answer.id = ""
     return turns
+
+
+def of_parley(*answers, shown=-1):
+    return {"parley": {"format": 1}, "mode": "chat", "turns": [{"question": "q", "answers": answers, "shown": shown}]}
+
+
+def test_of_an_answer_so_many_pictures_and_choices_are_taken_and_the_others_are_told():
+    pictures = [{"url": f"https://example.com/{n}.png"} for n in range(50)]
+    raw = {"status": "done", "pictures": pictures, "choices": ["x"] * 20, "dropped": ["p"] * 999}
+    candidate = only(of_parley(raw | {"finish_reasons": ["stop"] * 999}))
+    answer = candidate.turns[0].answer
+    assert [len(answer.pictures), len(answer.choices), len(answer.finish_reasons), len(answer.dropped)] == [
+        10,
+        8,
+        8,
+        50,
+    ]
+    assert answer.pictures[0].url.endswith("/0.png")
+    assert counted(Counter(candidate.skipped)) == ["52 answers, choices or images more than one question can have"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "kept", "then"), [(-1, 150, -1), (3, 3, 0), (150, 150, 0), (151, 150, 1), (249, 150, 99)]
+)
+def test_of_a_turn_so_many_answers_are_taken_among_them_the_one_that_is_shown(shown, kept, then):
+    answers = [{"text": str(number), "status": "done"} for number in range(250)]
+    candidate = only(of_parley(*answers, shown=shown))
+    turn = candidate.turns[0]
+    assert [answer.text for answer in turn.answers] == [str(kept), *map(str, range(151, 250))]
+    assert turn.shown == then and turn.answer.text == str(shown % 250)
+    assert candidate.skipped["beyond"] == 150
+
+
+def test_what_many_runs_have_used_stays_the_same_sum():
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}}
+    usages = [usage | {"completion_tokens_details": {"reasoning_tokens": n % 2}} for n in range(190)]
+    answer = only(of_parley({"status": "done", "usage": usage, "usage_before": usages})).turns[0].answer
+    assert len(answer.usage_before) == MOST_RUNS
+    assert of_answer(answer) == Counts(prompt=955, cached=191, completion=382, reasoning=95, total=1337)
+
+
+def test_a_conversation_of_too_many_answers_is_refused_in_words():
+    many = of_parley(*[{"text": "a", "status": "done"}] * 6_000)
+    with pytest.raises(TooLarge, match="has 12,000 answers; up to 10,000 can"):
+        only(many | {"turns": many["turns"] * 2})
+    with pytest.raises(TooLarge, match="has 12,000 answers"):
+        only(many | {"other_versions": [many["turns"]]})
+    with pytest.raises(TooLarge, match="has 12,001 answers"):
+        only(of_parley({"usage_before": [{}] * 12_000}))
+    assert only(many).skipped["beyond"] == 5_900
 
 
 def test_what_parley_exported_comes_back_whole_with_new_ids():

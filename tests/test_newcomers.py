@@ -54,6 +54,14 @@ def test_who_only_looks_leaves_nothing_and_is_still_known(app, client):
     assert Chat(client).id == chat.id
 
 
+def test_pages_that_other_sites_load_leave_nothing(app):
+    """An image of any website may be one of our addresses, as often as it likes, and its browser sends no cookie."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    for path in ("/", "/completion", "/images", "/models", "/model", "/visitor", "/nothing"):
+        assert app.test_client().get(path, headers=headers).status_code in (200, 404)
+    assert kept(app) == []
+
+
 def test_what_keeps_nothing_is_what_is_exempt(app):
     """Anything else that is sent is counted: an address that is forgotten here is counted, and no hole."""
     posts = {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in rule.methods}

@@ -106,11 +106,26 @@ def test_questions_and_visitors_at_the_same_moment_are_counted_one_by_one(clock,
     assert together(20, lambda: some.count_visitor("192.0.2.1")) == 5
 
 
+def test_imports_count_with_their_size_for_the_visitor_and_for_the_address(clock):
+    some = rates(clock, VISITOR_IMPORT_MB_PER_HOUR=10, ADDRESS_IMPORT_MB_PER_HOUR=15)
+    some.count_import("a", "192.0.2.1", 8 * 2**20)
+    some.count_import("a", "192.0.2.1", 1)
+    some.count_import("a", "192.0.2.1", 2**20 + 1)  # What begins below the limit may go beyond it.
+    assert refused(lambda: some.count_import("a", "192.0.2.2", 1)) == 3600
+    for visitor in "bcde":
+        some.count_import(visitor, "192.0.2.1", 1)
+    refused(lambda: some.count_import("f", "192.0.2.1", 1))
+    some.count_import("f", "192.0.2.2", 1)
+    clock.now += 3600
+    some.count_import("a", "192.0.2.1", 1)
+
+
 def test_no_limit_is_none(clock):
     some = rates(clock)
     for _ in range(1000):
         some.count_question("a", "x")
         some.count_visitor("x")
+        some.count_import("a", "x", 2**30)
     some.check_answers("a", ["a"] * 1000)
 
 

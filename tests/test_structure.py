@@ -16,6 +16,7 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 ALLOWED = {
     "audio": {
         *("backend", "budget", "conversation", "files", "llm_errors", "locks", "rates", "sound", "spoken", "tokens"),
+        *("conversations", "room"),
     },
     "media": {"chat", "conversation", "files", "store"},
     "speech": {"audio", "chat", "conversation", "forms", "spoken", "store"},
@@ -139,7 +140,8 @@ ALLOWED = {
     "mending": {"emphasis", "fences"},
     "unfolding": {"conversation", "growth", "markdown", "mending"},
     "beginning": {"conversation", "growth", "unfolding"},
-    "following": {"answers", "beginning", "conversation", "growth", "i18n", "reply", "running"},
+    "allotment": {"beginning", "conversation", "running"},
+    "following": {"answers", "beginning", "conversation", "growth", "i18n", "pausing", "reply", "running"},
     "errors": {"conversation", "forms", "i18n", "store"},
     "json_text": set(),
     "parameter": {"conversation"},
@@ -151,9 +153,10 @@ ALLOWED = {
         "question",
         "answers",
         "backend",
-        "beginning",
+        "allotment",
         "conversation",
         "following",
+        "rates",
         "forms",
         "pictures",
         "request",
@@ -168,7 +171,7 @@ ALLOWED = {
     "notebook": {"config", "conversation", "exchange", "export", "python_text"},
     "candidate": {"question", "conversation"},
     "foreign": {"candidate", "conversation"},
-    "exported": {"reply", "candidate", "conversation", "export", "links"},
+    "exported": {"reply", "candidate", "conversation", "export", "links", "tokens"},
     "importing": {"candidate", "exported", "foreign", "json_file", "pausing"},
     "json_file": {"candidate"},
     "pausing": set(),
@@ -191,7 +194,7 @@ ALLOWED = {
     },
     "python_text": {"exchange"},
     "snippets": {"exchange", "python_text"},
-    "inspector": {"chat", "conversation", "exchange", "llm", "running", "snippets"},
+    "inspector": {"beginning", "chat", "conversation", "exchange", "llm", "running", "snippets"},
     "serving": {"logs", "sweep"},
     "sweep": {"choices", "conversations", "files", "records"},
     "__init__": {
@@ -240,7 +243,7 @@ WITHOUT_FLASK += ("setting", "records", "conversations", "room", "logs", "answer
 WITHOUT_FLASK += ("child", "answer_log", "ended", "running", "settling")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
-WITHOUT_FLASK += ("beginning", "growth", "emphasis", "mending", "unfolding")
+WITHOUT_FLASK += ("allotment", "beginning", "growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget", "rates", "secret")
 WITHOUT_FLASK += ("export", "exported", "notebook", "python_text", "candidate", "choices", "foreign", "importing")
 WITHOUT_FLASK += ("erasing", "json_file", "pausing")

@@ -48,7 +48,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from .config import read
     from .erasing import Erasing
     from .files import Files
-    from .rates import Rates
+    from .rates import Rates, Streams
     from .room import Room
 
     app = Flask(__name__, template_folder="../templates", static_folder=None)
@@ -64,11 +64,13 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     app.extensions["budget"] = budget = Budget(records, app.config["TOKEN_BUDGET"], app.config["VISITOR_TOKEN_BUDGET"])
     app.extensions["erasing"] = Erasing()
     rates = Rates(app.config)
-    room = Room(app.extensions["store"], files, app.config["MAX_TURNS"], app.config["VISITOR_MB"])
+    app.extensions["streams"] = Streams(app.config)
+    limits = [app.config[name] for name in ("MAX_TURNS", "VISITOR_MB", "MIN_FREE_MB")]
+    room = Room(app.extensions["store"], files, *limits)
     app.extensions["answers"] = Answers(
         app.extensions["store"], backend, files, budget, rates, room, app.config["DATA_DIR"] / "answers"
     )
-    app.extensions["audio"] = Audio(backend, files, budget, rates, app.config["SPEECH_VOICE"])
+    app.extensions["audio"] = Audio(backend, files, budget, rates, room, app.config["SPEECH_VOICE"])
 
     forms.init_app(app)
     proxy.init_app(app)

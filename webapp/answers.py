@@ -78,6 +78,7 @@ class Answers:
             raise ServerStopping
         self.budget.check(conversation.owner)
         self.room.check_size({conversation.id, *own_ids(conversation.owner)})
+        self.room.check_record(conversation.id)
         running = None
         try:
             with self.store.editing(conversation.id, conversation.owner) as edited:

@@ -15,10 +15,12 @@ import msgspec
 from .backend import Backend
 from .budget import Budget
 from .conversation import Conversation, Refused, Unknown
+from .conversations import own_ids
 from .files import Files
 from .llm_errors import LLMError, TimedOut
 from .locks import Locks
 from .rates import Rates
+from .room import Room
 from .sound import ENDINGS, KNOWN, audio_ending
 from .spoken import parts
 from .tokens import counted, estimate
@@ -73,11 +75,12 @@ def recording_ending(filename: str, content_type: str, content: bytes) -> str:
 class Audio:
     """The endpoint's audio models, for conversations whose files are in `files`."""
 
-    def __init__(self, backend: Backend, files: Files, budget: Budget, rates: Rates, voice: str):
+    def __init__(self, backend: Backend, files: Files, budget: Budget, rates: Rates, room: Room, voice: str):
         self.backend = backend
         self.files = files
         self.budget = budget
         self.rates = rates
+        self.room = room
         self.voice = voice
         self._locks = Locks()
 
@@ -104,6 +107,7 @@ class Audio:
             if (known := self._known(of.id, name)) is not None:
                 return known
             self.budget.check(of.owner)
+            self.room.check_size({of.id, *own_ids(of.owner)})
             self.rates.count_question(of.owner, address)
             kind = content_type if content_type.startswith(("audio/", "video/")) else "application/octet-stream"
             with _told(lambda error: say("The recording could not be put into words. {error}", error=error)):
@@ -138,6 +142,7 @@ class Audio:
             if found := self._spoken(of.id, stem):
                 return found
             self.budget.check(of.owner)
+            self.room.check_size({of.id, *own_ids(of.owner)})
             self.rates.count_question(of.owner, address)
             fields = {"model": model, "voice": self.voice, "input": said[part - 1]}
             with _told(lambda error: say("The answer could not be read aloud. {error}", error=error)):

@@ -42,6 +42,11 @@ KINDS: dict[str, Callable[[int], Sentence]] = {
     "exchange": lambda number: say_many(
         "{number:,} request with its reply", "{number:,} requests with their replies", number
     ),
+    "beyond": lambda number: say_many(
+        "{number:,} answer, choice or image more than one question can have",
+        "{number:,} answers, choices or images more than one question can have",
+        number,
+    ),
     "orphan": lambda number: say_many(
         "{number:,} answer without a question", "{number:,} answers without a question", number
     ),
@@ -165,6 +170,21 @@ def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Coun
     skipped = Counter(candidate.skipped)
     if any(turn.id == first_id for turn in conversation.every_turn()):
         return skipped
+    _check(conversation, candidate)
+    if candidate.parameters and not conversation.turns and not conversation.parameters:
+        conversation.parameters = candidate.parameters
+    elif candidate.parameters != conversation.parameters:
+        skipped["parameters"] += len(candidate.parameters)
+    first = candidate.turns[0]
+    first.versions = [first_id if version == first.id else version for version in first.versions]
+    first.id = first_id
+    conversation.turns += candidate.turns
+    conversation.set_aside |= candidate.set_aside
+    return skipped
+
+
+def _check(conversation: Conversation, candidate: Candidate) -> None:
+    """Raise Busy or BadImport where a conversation cannot take a candidate."""
     if conversation.pending:
         raise Busy
     if candidate.mode != conversation.mode:
@@ -187,16 +207,6 @@ def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Coun
         raise TooLarge(
             say("That conversation has {size:,.0f} MB; up to {limit} can be imported.", size=size, limit=MAX_MB)
         )
-    if candidate.parameters and not conversation.turns and not conversation.parameters:
-        conversation.parameters = candidate.parameters
-    elif candidate.parameters != conversation.parameters:
-        skipped["parameters"] += len(candidate.parameters)
-    first = candidate.turns[0]
-    first.versions = [first_id if version == first.id else version for version in first.versions]
-    first.id = first_id
-    conversation.turns += candidate.turns
-    conversation.set_aside |= candidate.set_aside
-    return skipped
 
 
 def counted(skipped: Counter[str]) -> list[str]:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from flask import Blueprint, Response, current_app, redirect, render_template, request, stream_with_context, url_for
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, stream_with_context, url_for
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from . import __version__, beginning, excerpt, following, store
+from . import __version__, excerpt, following, store
+from .allotment import allotted
 from .answers import Answers
 from .backend import Backend
 from .conversation import Conversation, Mode, Refused, Turn, new_id
@@ -17,6 +18,7 @@ from .following import read_positions
 from .forms import MULTIPART, URLENCODED, typed, unquoted
 from .pictures import picture_name
 from .question import BadQuestion, check_question
+from .rates import Streams
 from .request import PATHS
 from .wording import say
 
@@ -59,7 +61,7 @@ def helpers() -> dict[str, object]:
         "excerpt_of": excerpt_of,
         "path_of": path_of,
         "text_id": following.text_id,
-        "longest_shown": beginning.LONGEST,
+        "shown_end": following.shown_end,
         "picture_name": picture_name,
         "positions_of": following.positions_of,
     }
@@ -84,7 +86,9 @@ def excerpt_of(conversation: Conversation, changed: Turn | None = None) -> Excer
     # Not of a recording's form, which may be too large to be read at all.
     sent = request.args if request.mimetype == MULTIPART else request.values
     asked = (sent.get("turns", ""), request.args.get("from", ""), changed.id if changed else "")
-    return excerpt.end_of(conversation, *asked)
+    found = excerpt.end_of(conversation, *asked)
+    g.allotted = allotted(conversation.mode, found.turns, is_long=bool(asked[0]))
+    return found
 
 
 def path_of(conversation: Conversation) -> str:
@@ -161,6 +165,7 @@ def older(conversation_id: str) -> str:
     """Return the turns before the one that `before` names, and what leads to those before them."""
     conversation = opened(conversation_id)
     turns = excerpt.before(conversation, request.args.get("before", ""))
+    g.allotted = allotted(conversation.mode, turns.turns, is_long=False)
     return render_template("_turns.html", conversation=conversation, excerpt=turns) if turns.turns else ""
 
 
@@ -169,7 +174,7 @@ def stream(conversation_id: str, answer_id: str) -> Response:
     """Send an answer's text from a position on as server-sent events, then its end.
 
     The positions, in characters, are each event's id, and come back as `Last-Event-ID`. With `poll`
-    the stream ends after what is there.
+    the stream ends after what is there. Raises TooMany where somebody follows too many already.
     """
     conversation = opened(conversation_id)
     conversation.turn_of(answer_id)
@@ -177,11 +182,15 @@ def stream(conversation_id: str, answer_id: str) -> Response:
     start = read_positions(last or request.args.get("after", ""))
     polled = "poll" in request.args
     events = following.events(answers(), conversation, answer_id, start, again=bool(last), polled=polled)
-    return Response(
+    response = Response(
         stream_with_context(events),
         mimetype="text/event-stream",
         headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
     )
+    if request.method == "GET" and not polled:  # To HEAD nothing is streamed, and nothing tells of its end.
+        streams: Streams = current_app.extensions["streams"]
+        response.call_on_close(streams.open(conversation.owner))
+    return response
 
 
 @blueprint.get("/model")

@@ -5,6 +5,7 @@ behind it each of the candidates, so that neither the list nor a choice reads al
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from time import time
 
@@ -31,10 +32,16 @@ class Choice(Struct):
     size: int
 
 
-def keep(files: Files, conversation_id: str, import_id: str, candidates: list[Packed]) -> list[Choice]:
+def keep(
+    files: Files,
+    conversation_id: str,
+    import_id: str,
+    candidates: list[Packed],
+    check: Callable[[int], object] = lambda size: None,
+) -> list[Choice]:
     """Keep the candidates of a file until one is chosen, in place of an earlier file's; return their list.
 
-    Takes them out of `candidates`.
+    Takes them out of `candidates`. `check` raises Refused for a number of bytes that is not to be kept.
     """
     forget(files, conversation_id)
     choices: list[Choice] = []
@@ -45,6 +52,7 @@ def keep(files: Files, conversation_id: str, import_id: str, candidates: list[Pa
         choices.append(Choice(title, created, questions, len(content), len(piece)))
         content += piece
     content[:0] = msgspec.json.encode(choices) + b"\n"
+    check(len(content))
     files.write(conversation_id, _name(import_id), content, durable=False)
     return choices
 

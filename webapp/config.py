@@ -39,6 +39,11 @@ SECRET = re.compile(r"[@?]|^sk-")
 # What the HTTP client reads by itself, as it is.
 PROXIES = [Setting(name, None, "", proxy, secret=True) for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")]
 
+
+def _limit(name: str, default: str, why: str) -> Setting:
+    return Setting(name, default, why, whole(0, 1_000_000))
+
+
 SETTINGS = (
     Setting("HOST", "127.0.0.1", "The address to listen on. Beyond this machine, see ACCESS_CODE."),
     Setting("PORT", "8000", "The port to listen on; 0 takes any free one.", whole(0, 65535)),
@@ -141,6 +146,11 @@ SETTINGS = (
         "How much a visitor's conversations and their files may take, in MB.",
         whole(1, 1_000_000),
     ),
+    _limit(
+        "MIN_FREE_MB",
+        "200",
+        "MB of the disk that are left free for answers under way: with less, nothing new is taken. 0: none.",
+    ),
     Setting("PRICES", None, "A JSON file with what each model costs, in the form of docs/prices.example.json.", path),
     Setting(
         "TOKEN_BUDGET",
@@ -154,31 +164,43 @@ SETTINGS = (
         "Tokens that each visitor may spend in a day (UTC). Not set: no limit.",
         whole(1, 10**15),
     ),
-    Setting(
+    _limit(
         "VISITOR_QUESTIONS_PER_MINUTE",
         "20",
         "Questions that each visitor may ask in a minute, and whatever else costs as much. 0: no limit.",
-        whole(0, 1_000_000),
     ),
-    Setting(
+    _limit(
         "ADDRESS_QUESTIONS_PER_MINUTE",
         "120",
         "The same for all visitors who come from one address (IPv6: one /64 network). 0: no limit.",
-        whole(0, 1_000_000),
     ),
-    Setting(
+    _limit(
         "ADDRESS_VISITORS_PER_HOUR",
         "300",
         "New visitors who may send something from one address in an hour. 0: no limit.",
-        whole(0, 1_000_000),
     ),
-    Setting(
-        "VISITOR_ANSWERS",
-        "5",
-        "Answers that may be written at once for each visitor. 0: no limit.",
-        whole(0, 1_000_000),
+    _limit(
+        "VISITOR_IMPORT_MB_PER_HOUR",
+        "1000",
+        "MB that each visitor may import in an hour: a file's, and again what is kept of it. 0: no limit.",
     ),
+    _limit(
+        "ADDRESS_IMPORT_MB_PER_HOUR",
+        "3000",
+        "The same for all visitors who come from one address (IPv6: one /64 network). 0: no limit.",
+    ),
+    _limit("VISITOR_ANSWERS", "5", "Answers that may be written at once for each visitor. 0: no limit."),
     Setting("MAX_ANSWERS", "200", "Answers that may be written at once in all. 0: no limit.", whole(0, 1_000_000)),
+    _limit(
+        "VISITOR_STREAMS",
+        "20",
+        "Pages of each visitor that follow an answer by a stream at once; more ask now and then. 0: no limit.",
+    ),
+    _limit(
+        "MAX_STREAMS",
+        "1000",
+        "Streams that follow answers at once in all; the server takes 2000 connections. 0: no limit.",
+    ),
     Setting(
         "MAX_IMPORT_MB",
         "50",
@@ -191,12 +213,7 @@ SETTINGS = (
         "The largest recording that is accepted, in megabytes; OpenAI takes 25.",
         whole(1, 1000),
     ),
-    Setting(
-        "CONNECT_TIMEOUT",
-        "10",
-        "Seconds to wait for a connection to the endpoint.",
-        whole(1, 600),
-    ),
+    Setting("CONNECT_TIMEOUT", "10", "Seconds to wait for a connection to the endpoint.", whole(1, 600)),
     Setting(
         "ANSWER_TIMEOUT",
         "600",

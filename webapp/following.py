@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterator
 
-from flask import current_app, render_template
+from flask import current_app, g, render_template
 from markupsafe import Markup
 
 from .answers import Answers
-from .beginning import Beginning, shown
+from .beginning import Beginning, Reach, reach, shown
 from .conversation import Answer, Conversation, Refused
 from .growth import Change
 from .i18n import gettext
+from .pausing import Pause
 from .reply import REASONING
 from .running import Positions, texts_of
 
@@ -127,20 +128,40 @@ class _Texts:
         """Return the HTML that replaces what stands behind a text: of a long one, how much more there is."""
         text = self._text(channel)
         rest = render_template(
-            "_rest.html", conversation=self.conversation, answer=answer, channel=channel, length=text.length
+            "_rest.html",
+            conversation=self.conversation,
+            answer=answer,
+            channel=channel,
+            length=text.length,
+            end=text.end,
         )
         return f'<hx-partial hx-target="#rest-{text.name}" hx-swap="outerHTML">{rest}</hx-partial>'
 
     def _text(self, channel: int, text: str = "") -> Beginning:
         if channel not in self._texts:
-            self._texts[channel] = Beginning(self.conversation.mode, text_id(self.answer.id, channel), text, gettext)
+            name = text_id(self.answer.id, channel)
+            self._texts[channel] = Beginning(self.conversation.mode, name, text, gettext, reach(channel))
         return self._texts[channel]
 
 
 def answer_text(conversation: Conversation, answer: Answer, text: str, channel: int = 0) -> Markup:
     """Return the HTML of an answer's text of one channel, as far as it has come and is shown."""
+    if "pause" not in g:
+        g.pause = Pause()
+    g.pause()  # Others are served between the texts of a page that has many.
     pending, name = answer.status == "pending", text_id(answer.id, channel)
-    return shown(conversation.mode, name, text, gettext, pending=pending, broken_off=answer.can_continue)
+    within = _reach(answer, channel)
+    return shown(conversation.mode, name, text, gettext, pending=pending, broken_off=answer.can_continue, within=within)
+
+
+def shown_end(conversation: Conversation, answer: Answer, text: str, channel: int = 0) -> int:
+    """Return how many characters of an answer's text of one channel are shown."""
+    return _reach(answer, channel).end(conversation.mode, text)
+
+
+def _reach(answer: Answer, channel: int) -> Reach:
+    """Return how far a text is shown: on a page that has too much, as far as it was allotted."""
+    return g.get("allotted", {}).get((answer.id, channel)) or reach(channel)
 
 
 def _pieces(element_id: str, changes: list[Change]) -> str:

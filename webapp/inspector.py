@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from flask import Blueprint, Response, abort, render_template, request
 
+from . import beginning
 from .chat import files, opened
 from .conversation import Answer, Conversation
 from .exchange import Exchange, load, pretty, pretty_body, shortened
@@ -36,6 +37,7 @@ def exchange(conversation_id: str, answer_id: str) -> str:
         turn=turn,
         answer=answer,
         exchanges=[_shown(exchange) for exchange in _exchanges(conversation, answer)],
+        longest_shown=beginning.LONGEST,
     )
 
 

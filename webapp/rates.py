@@ -1,10 +1,11 @@
-"""How often something may be done: questions, new visitors, wrong access codes; by a visitor, an address, by all.
+"""How often something may be done: questions, imports, new visitors, wrong codes; by a visitor, an address, by all.
 
 Counts are in memory and go with their time; a restart forgets them. Raises
 
     TooMany              429; `retry_after` says when it can be done again
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from ipaddress import IPv6Address, ip_address
 from math import ceil
@@ -51,22 +52,23 @@ class _Window:
         reached = [(limit, who, self._left(limit, who)) for limit, who in counted if not self._limiter.test(limit, who)]
         return max(reached, key=lambda one: one[2], default=None)
 
-    def count(self, counted: Counted) -> None:
+    def count(self, counted: Counted, amount: int = 1) -> None:
         for limit, who in counted:
-            self._limiter.hit(limit, who)
+            self._limiter.hit(limit, who, cost=amount)
 
     def _left(self, limit: RateLimitItem, who: str) -> int:
         return max(1, ceil(self._limiter.get_window_stats(limit, who).reset_time - self._clock()))
 
 
 class Rates:
-    """What costs money: how often it may be asked for, and how much of it at once. A limit of 0 is none."""
+    """What costs money or room: how often it may be asked for, and how much of it at once. A limit of 0 is none."""
 
     def __init__(self, config: Mapping[str, Any], clock: Callable[[], float] = time):
         self._visitor = _a_minute(config["VISITOR_QUESTIONS_PER_MINUTE"])
         self._address = _a_minute(config["ADDRESS_QUESTIONS_PER_MINUTE"])
-        newcomers: int = config["ADDRESS_VISITORS_PER_HOUR"]
-        self._newcomers = (RateLimitItemPerHour(newcomers),) if newcomers else ()
+        self._newcomers = _an_hour(config["ADDRESS_VISITORS_PER_HOUR"])
+        self._visitor_imports = _an_hour(config["VISITOR_IMPORT_MB_PER_HOUR"])
+        self._address_imports = _an_hour(config["ADDRESS_IMPORT_MB_PER_HOUR"])
         self._visitor_answers: int = config["VISITOR_ANSWERS"]
         self._answers: int = config["MAX_ANSWERS"]
         self._window = _Window(clock)
@@ -115,6 +117,26 @@ class Rates:
             seconds,
         )
 
+    def count_import(self, visitor: str, address: str, size: int) -> None:
+        """Count bytes that are imported or kept of an import. Raises TooMany, and then counts nothing."""
+        own = [(limit, f"visitor's import {visitor}") for limit in self._visitor_imports]
+        others = [(limit, f"address's import {network_of(address)}") for limit in self._address_imports]
+        with self._lock:
+            reached = self._window.full([*own, *others])
+            if reached is None:
+                # A small file is work, too.
+                return self._window.count([*own, *others], max(1, ceil(size / 2**20)))
+        limit, _, seconds = reached
+        raise TooMany(
+            say(
+                "More is imported by you or from your network than this server takes (MB an hour: {limit:,}). "
+                "Send it again in {wait}; nothing was imported.",
+                limit=limit.amount,
+                wait=_in_words(seconds),
+            ),
+            seconds,
+        )
+
     def check_answers(self, visitor: str, owners: Collection[str]) -> None:
         """Raise TooMany where no further answer may begin beside those that run, of which each has an owner."""
         if self._visitor_answers and sum(owner == visitor for owner in owners) >= self._visitor_answers:
@@ -133,6 +155,37 @@ class Rates:
                 seconds=A_MOMENT,
             )
             raise TooMany(message, A_MOMENT)
+
+
+class Streams:
+    """The streams that follow answers: each takes a connection and renders for itself. A limit of 0 is none."""
+
+    def __init__(self, config: Mapping[str, Any]):
+        self._of_visitor: int = config["VISITOR_STREAMS"]
+        self._of_all: int = config["MAX_STREAMS"]
+        self._open: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def open(self, visitor: str) -> Callable[[], None]:
+        """Count one more stream, and return what is to be called at its end. Raises TooMany.
+
+        A page that is refused one asks for the answer now and then, and misses nothing.
+        """
+        with self._lock:
+            mine = self._of_visitor and self._open[visitor] >= self._of_visitor
+            if mine or (self._of_all and self._open.total() >= self._of_all):
+                self._open += Counter()  # Who has none is not kept.
+                raise TooMany(
+                    say("As many answers are being followed as may be at once. This page asks for it now and then."),
+                    A_MOMENT,
+                )
+            self._open[visitor] += 1
+        return lambda: self._close(visitor)
+
+    def _close(self, visitor: str) -> None:
+        with self._lock:
+            self._open[visitor] -= 1
+            self._open += Counter()
 
 
 class Tries:
@@ -161,6 +214,10 @@ class Tries:
 
 def _a_minute(amount: int) -> Iterable[RateLimitItem]:
     return (RateLimitItemPerMinute(amount),) if amount else ()
+
+
+def _an_hour(amount: int) -> Iterable[RateLimitItem]:
+    return (RateLimitItemPerHour(amount),) if amount else ()
 
 
 def _in_words(seconds: int) -> Sentence:

@@ -74,10 +74,11 @@ def take(conversation_id: str) -> Reply:
     def imported() -> Reply:
         content = [_upload()]  # Not under a name of its own: who reads it lets go of it on the way.
         import_id = _import_id(request.form.get("import", ""), content[0])
+        _count(conversation, len(content[0]))
         found = read(content.pop(), _limit())
         if len(found.packed) == 1:
             return _add(conversation, found.packed.pop().opened(), import_id, found.skipped)
-        offered = keep(files(), conversation.id, import_id, found.packed)
+        offered = keep(files(), conversation.id, import_id, found.packed, partial(_take_room, conversation))
         if wants_fragment():
             context = _choices(conversation, import_id, offered, found.skipped)
             return render_template("_import_choices.html", **context)
@@ -126,17 +127,28 @@ def _answered(conversation: Conversation, change: Callable[[], Reply]) -> Reply:
 
 def _add(conversation: Conversation, candidate: Candidate, first_id: str, skipped: Counter[str]) -> Reply:
     _check_parameters(candidate)
-    room = answers().room
-    room.check_size(store.own_ids().values(), len(msgspec.json.encode(candidate)))
+    size = len(msgspec.json.encode(candidate))
+    answers().room.check_record(conversation.id, size)
+    _take_room(conversation, size)
     with store.editing(conversation.id) as edited:
         skipped = skipped + add(edited, candidate, first_id)
-        room.check_turns(edited)
+        answers().room.check_turns(edited)
     forget(files(), conversation.id)
     added = len(candidate.turns)
     if wants_fragment():
         return render_template("_imported.html", **_panel(answers().live(edited), added=added, skipped=skipped))
     address = url_for("transfer.panel", conversation_id=conversation.id, added=added, **_in_address(skipped))
     return redirect(address, code=303)
+
+
+def _count(conversation: Conversation, size: int) -> None:
+    answers().rates.count_import(conversation.owner, request.remote_addr or "", size)
+
+
+def _take_room(conversation: Conversation, size: int) -> None:
+    """Count bytes that are about to be kept. Raises NoRoom, DiskFull and TooMany."""
+    answers().room.check_size(store.own_ids().values(), size)
+    _count(conversation, size)
 
 
 def _added_already(conversation: Conversation, first_id: str) -> Reply:
