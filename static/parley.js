@@ -302,18 +302,37 @@ const reload = (/** @type {string | undefined} */ from = first()?.id) =>
     select: "#conversation",
     selectOOB: "#actions,#parameters-line,#totals,#estimate,#model",
     swap: "outerHTML",
+  }).then(() => {
+    // Of another visitor: who deleted all is somebody new. What leads to the old conversation is all over the page.
+    if (!byId("parameters-line").querySelector("a").href.startsWith(composer.action.replace(/ask$/, ""))) location.reload();
   });
 
-tabs.addEventListener("message", () => reload());
+tabs.addEventListener("message", ({ data }) => {
+  if (data === "changed") return reload();
+  // Signed out, or all deleted: what was typed here is of somebody who is gone. farewell.js need not do it once more.
+  tab.left = data;
+  for (const key of Object.keys(tab)) if (key.startsWith("draft ")) delete tab[key];
+  following = true; // No place to come back to.
+  location.reload();
+});
 addEventListener("pageshow", (event) => event.persisted && reload());
 
-// An answer that is gone (cleared in another browser, say) is shown as it is now.
+/** Follow no answer any more, and have no Stop for it. */
+function letGo() {
+  document.querySelectorAll(".following, .polling, #stop").forEach((one) => one.remove());
+  watch();
+}
+// Whoever follows has signed out or deleted all, or the turn was cleared: the page is shown as it is now.
+on("parley:gone", () => {
+  letGo();
+  reload();
+});
 for (const name of ["htmx:sse:error", "htmx:response:error"]) {
   document.addEventListener(name, (/** @type {any} */ event) => {
     const status = event.detail.status ?? event.detail.ctx?.response.status;
     if (!event.target.matches?.(".following, .polling")) return;
     // Signed out: it is told once, where the page is asked for.
-    if (status === 401) document.querySelectorAll(".following, .polling").forEach((one) => one.remove());
+    if (status === 401) letGo();
     if (status === 401 || status === 404) reload();
   });
 }
@@ -345,7 +364,7 @@ on("htmx:before:swap", ({ detail: { ctx } }) => {
 // --- Scrolling: the page follows the answer only while the reader is at its end ---
 
 /** @type {HTMLButtonElement} */ const jump = byId("to-end");
-let following = !byId(location.hash.slice(1))?.matches(".turn, .answer"); // Not by `:target`, which may come later.
+let following = !!first() && !byId(location.hash.slice(1))?.matches(".turn, .answer"); // Not by `:target`, which may come later.
 let held = false; // by a finger, or by the mouse that selects
 let lastY = 0;
 let lastAway = 0;
@@ -354,8 +373,19 @@ const away = () => document.documentElement.scrollHeight - innerHeight - scrollY
 // In the middle of a conversation, an answer that is asked for again may be all in sight.
 const goesOnBelow = () => byId(answering)?.getBoundingClientRect().bottom > Math.min(innerHeight, composer.getBoundingClientRect().top);
 
+// An empty page is read from its top; the browser's own autofocus would go down to the box, before or after this.
+if (!first()) {
+  question.focus({ preventScroll: true });
+  scrollTo({ top: 0 });
+}
+let filled = !!first();
+on("htmx:after:swap", () => {
+  if (filled && !first()) scrollTo({ top: 0 });
+  filled = !!first();
+});
+
 function settle() {
-  if (following && !held) {
+  if (following && !held && first()) {
     scrollTo({ top: document.documentElement.scrollHeight });
     lastY = scrollY; // Its event may come after a reader's.
   }

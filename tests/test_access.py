@@ -6,7 +6,7 @@ from http.cookiejar import CookieJar
 from types import SimpleNamespace
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, ProxyHandler, build_opener
+from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener, urlopen
 
 import pytest
 from playwright.sync_api import expect
@@ -305,7 +305,7 @@ def test_wrong_codes_are_slowed_down_by_the_address_that_a_trusted_proxy_names(c
         assert enter(client, "wrong", f"192.0.2.{number}").status_code == 401
     reply = enter(client, CODE, "192.0.2.99")  # What anybody says of themselves does not count.
     assert reply.status_code == 429 and 0 < int(reply.headers["Retry-After"]) <= 60
-    assert f"{reply.headers['Retry-After']} {'s' if language == 'en' else '秒'}" in reply.text
+    assert f"{reply.headers['Retry-After']}\N{NO-BREAK SPACE}{'s' if language == 'en' else '秒'}" in reply.text
     assert client.get("/").status_code == 303
 
     behind = app(TRUSTED_PROXIES=read({"TRUSTED_PROXIES": "127.0.0.1"})["TRUSTED_PROXIES"]).test_client()
@@ -405,6 +405,36 @@ def test_an_answer_goes_on_when_somebody_signs_out(closed, openai):
     assert (statuses(chat.page()), texts(chat.page())) == (["pending"], ["Half"])
 
 
+def test_who_is_not_signed_in_any_more_hears_what_is_true(closed):
+    def told(path, **form):
+        send = client.post if path.startswith("POST ") else client.get
+        reply = send(path.split()[-1], data=form, headers={"HX-Request": "true"})
+        assert reply.status_code == 401
+        return reply.text
+
+    client, conversation = closed.test_client(), f"/conversations/{'x' * 22}"
+    assert "not signed in. What you typed is still here." in told(f"POST {conversation}/ask", question="One?")
+    assert "so the answer was not stopped" in told(f"POST {conversation}/stop")
+    assert "so nothing was done" in told(f"POST {conversation}/turns/{'x' * 22}/retry", answer_id="abcd1234")
+    assert "An answer that is being written goes on." in told("/completion")
+    assert "You are not signed in. <a" in told(f"{conversation}/export")
+    # What is in no box afterwards stays where it is, and the code is typed elsewhere.
+    assert 'target="_blank"' in told(f"POST {conversation}/parameters", system="You are a pirate.")
+    assert 'target="_blank"' in told(f"POST {conversation}/turns/{'x' * 22}/edit", question="One?")
+    assert 'target="_blank"' not in told(f"POST {conversation}/ask", question="One?")
+
+
+def test_who_signed_out_is_told_for_a_while_what_is_kept_and_who_sees_it(closed):
+    client = closed.test_client()
+    sign_in(client)
+    client.post("/sign-out")
+    for _ in range(2):
+        assert "whoever signs in here next sees them" in client.get("/sign-in").text
+    assert "data-left" not in closed.test_client().get("/sign-in").text
+    sign_in(client)
+    assert client.get_cookie("farewell") is None
+
+
 # In a browser
 
 
@@ -415,6 +445,42 @@ def app(request, config):
     app = create_app({"TESTING": True, **UNLIMITED, **config, **code})
     yield app
     app.extensions["answers"].shut_down()
+
+
+@pytest.mark.parametrize("address", ["/sign-out", "/visitor/delete"])
+def test_a_stream_ends_when_its_visitor_leaves(app, live, openai, monkeypatch, address):
+    monkeypatch.setattr("webapp.answers.HEARTBEAT", 0.05)
+    client = app.test_client()
+    sign_in(client)
+    chat, other = Chat(client), app.test_client()
+    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
+    chat.ask("One?")
+    wait_until(lambda: texts(chat.page()) == ["Half"])
+    path = unescape(re.search(r'hx-sse:connect="([^"]+)"', chat.page()).group(1))
+    with urlopen(Request(live + path, headers={"Cookie": chat.cookie()})) as stream:
+        stream.readline()
+        sign_in(other)
+        other.post(address)  # Somebody else's leaving is nothing to this one.
+        for _ in range(10):
+            assert b"parley:gone" not in stream.readline()
+        client.post(address)
+        assert stream.read().endswith(b"event: parley:gone\ndata:\n\n")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("address", ["/sign-out", "/visitor/delete"])
+def test_another_tab_that_follows_an_answer_hears_that_its_visitor_left(visit, live, openai, monkeypatch, address):
+    monkeypatch.setattr("webapp.answers.HEARTBEAT", 0.05)
+    page = visit(live)
+    sign_in_on(page)
+    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
+    page.locator("#question").fill("One?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".answer .text")).to_contain_text("Half")
+    page.request.post(f"{live}{address}")
+    expect(page.locator("#notice")).to_contain_text("not signed in. An answer that is being written goes on.")
+    expect(page.locator(".following, .polling, #stop")).to_have_count(0)
+    visit.problems.clear()
 
 
 @pytest.mark.browser
@@ -456,6 +522,7 @@ def test_who_is_signed_out_meanwhile_keeps_what_they_typed(visit, live):
     sign_in_on(page)
     page.locator("#question").fill("Long thoughts")
     page.request.post(f"{live}/sign-out")
+    page.context.clear_cookies(name="farewell")  # As where the session ran out by itself.
     page.locator("#send").click()
     expect(page.locator("#notice")).to_contain_text("not signed in")
     expect(page.locator("#question")).to_have_value("Long thoughts")
@@ -463,6 +530,23 @@ def test_who_is_signed_out_meanwhile_keeps_what_they_typed(visit, live):
     sign_in_on(page)
     expect(page.locator("#question")).to_have_value("Long thoughts")
     visit.problems.clear()
+
+
+@pytest.mark.browser
+def test_what_was_typed_goes_with_who_signs_out_in_every_tab(visit, live):
+    page = visit(live)
+    sign_in_on(page)
+    page.locator("#question").fill("A draft")
+    other = visit(f"{live}/completion", page.context)
+    other.locator("#question").fill("Another draft")
+    page.locator("#menu-button").click()
+    page.locator("#sign-out").click()
+    expect(page.locator("[data-left]")).to_contain_text("You are signed out")
+    expect(other.locator("#code")).to_be_visible()
+    for tab in (page, other):
+        sign_in_on(tab) if tab is page else tab.reload()
+        expect(tab.locator("#question")).to_have_value("")
+    visit.problems.clear()  # An estimate may have been on its way.
 
 
 @pytest.mark.browser

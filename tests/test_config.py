@@ -68,6 +68,9 @@ def test_proxies_are_addresses_and_networks():
         ("BASE_PATH", "/parley/../other", "a path such as /parley"),
         ("BASE_PATH", "//evil.example", "a path such as /parley"),
         ("BASE_PATH", "/a b", "a path such as /parley"),
+        ("HOST", "999.1.1.1", "an address of this machine, such as 127.0.0.1"),
+        ("HOST", "[::1]", "an address of this machine, such as 127.0.0.1"),
+        ("HOST", "http://localhost", "an address of this machine, such as 127.0.0.1"),
         ("TRUSTED_PROXIES", "localhost", "addresses and networks such as 127.0.0.1"),
         ("TRUSTED_PROXIES", "10.0.0.0/33", "addresses and networks such as 127.0.0.1"),
     ],
@@ -133,3 +136,21 @@ def test_every_setting_is_documented_with_its_default():
 )
 def test_a_public_address_has_no_user_no_password_and_no_query(url, public):
     assert config.public_url(url) == public
+
+
+def test_a_name_in_the_env_file_that_is_nearly_a_setting_is_noticed(tmp_path, monkeypatch):
+    lines = (
+        "ACCES_CODE=open sesame 7",
+        "VISITOR_QUESTION_PER_MINUTE=2",
+        "port=1",
+        "PORT=2",
+        "https_proxy=",
+        "MY_OWN=1",
+    )
+    (tmp_path / ".env").write_text("\n".join((*lines, "FLASK_DEBUG=1", "HOSTNAME=x", "USER=me", "OPENAI_ORG_ID=x")))
+    monkeypatch.chdir(tmp_path)
+    assert config.mistyped() == {
+        "ACCES_CODE": "ACCESS_CODE",
+        "VISITOR_QUESTION_PER_MINUTE": "VISITOR_QUESTIONS_PER_MINUTE",
+        "port": "PORT",
+    }

@@ -87,6 +87,8 @@ def test_an_answer_that_cannot_be_saved_is_shown_and_saved_by_itself(
         assert (statuses(page), texts(page)) == (["done"], ["Half and half"])
         assert f"Not saved yet: {reason(fault)}." in page
         assert "event: end" in chat.stream().text
+        still = re.search(r'hx-get="(/[^"]*/unsaved)"', page)[1]
+        assert chat.client.get(still).status_code == 204
         refused = chat.ask("Two?")
         assert refused.status_code == 503
         assert "could not be saved yet" in refused.text and "Two?" in refused.text
@@ -96,6 +98,7 @@ def test_an_answer_that_cannot_be_saved_is_shown_and_saved_by_itself(
             assert caplog.text.count(told) == 1  # and not with each try
     # Nobody opens the page.
     wait_until(lambda: not app.extensions["answers"].settling.late)
+    assert chat.client.get(still).status_code == 200  # With that, the page takes the line away.
     after = create_app({"TESTING": True, **{name: app.config[name] for name in ("DATA_DIR", "OPENAI_BASE_URL")}})
     loaded = after.extensions["store"].load(chat.id, owner_of(app, chat))
     assert (loaded.turns[0].answer.status, loaded.turns[0].answer.text) == ("done", "Half and half")
@@ -163,6 +166,9 @@ def test_an_answer_that_broke_off_is_shown_from_its_log_while_the_disk_is_read_o
         assert (statuses(page), texts(page)) == (["interrupted"], ["Half"])
         assert "Not saved yet: Read-only file system." in page
         assert later.ask("Two?").status_code == 503
+        still = re.search(r'hx-get="(/[^"]*/unsaved)"', page)[1]
+        assert client.get(still).status_code == 204
+    assert client.get(still).status_code == 200  # Asking has saved it.
     page = later.page()
     assert (statuses(page), texts(page)) == (["interrupted"], ["Half"])
     assert "Not saved yet" not in page

@@ -40,6 +40,7 @@ FIELDS = {
     "chat.confirm_clear": (),
     "chat.older": ("before",),
     "chat.stream": ("after",),
+    "chat.unsaved": (),
     "chat.model": ("conversation",),
     "chat.healthz": (),
     "turns.retry": ("turns",),
@@ -74,9 +75,10 @@ FIELDS = {
     "sign_in.page": ("back",),
     "sign_in.enter": ("back", "typed", "code"),
     "sign_in.leave": ("back",),
-    "visitor.page": ("conversations", "files", "answers"),
-    "visitor.delete": ("confirmed",),
-    "visitor.deleted": ("conversations", "files", "answers"),
+    "visitor.page": (),
+    "visitor.confirm": (),
+    "visitor.delete": (),
+    "visitor.deleted": (),
 }
 # What follows an answer stays open while there is more to come; of a failing endpoint's audio the page tells as 502.
 UPSTREAM = {"speech.read_aloud": {502, 504}, "speech.transcribe": {502, 504}}

@@ -19,11 +19,11 @@ from .openai_server import SILENCE, Reply, chunk, event
 from .visitor import Visitor
 
 
-def run(*arguments, **environ):
+def run(*arguments, cwd=ROOT, **environ):
     """Run `python -m webapp` to its end, with nothing set but what is given."""
     return subprocess.run(
         [sys.executable, "-m", "webapp", *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env={"PATH": os.environ["PATH"]} | environ,
         capture_output=True,
         text=True,
@@ -60,6 +60,8 @@ def test_help_names_every_setting():
     [
         ({"PORT": "http"}, "PORT is 'http'; allowed is a whole number from 0 to 65,535."),
         ({"HOST": "0.0.0.0"}, "Set ACCESS_CODE to a code that people sign in with, or ALLOW_ANYONE=1"),
+        ({"HOST": "no-such-name"}, "HOST is 'no-such-name', and if this machine has that name, anyone who reaches it"),
+        ({"HOST": "no-such-name", "ALLOW_ANYONE": "1", "OPENAI_API_KEY": "k"}, "It cannot listen on HOST"),
         ({"HOST": "192.0.2.1", "ALLOW_ANYONE": "1", "OPENAI_API_KEY": "k"}, "It cannot listen on HOST '192.0.2.1'"),
         (
             {"LOCAL_MODEL": "/no/such.gguf"},
@@ -77,6 +79,36 @@ def test_nonsense_stops_the_start_with_one_line(tmp_path, environ, told):
     assert stopped.stderr.startswith("Parley cannot start. ")
     assert stopped.stderr.count("\n") == 1
     assert told in stopped.stderr
+
+
+def test_a_mistyped_name_in_the_env_file_is_told_of_even_where_the_start_ends(tmp_path):
+    (tmp_path / ".env").write_text("ACCES_CODE=open sesame 7\nHOST=0.0.0.0\n")
+    stopped = run(cwd=tmp_path, PYTHONPATH=str(ROOT), DATA_DIR=str(tmp_path / "data"))
+    warning, refusal = stopped.stderr.splitlines()
+    assert " WARNING " in warning and "ACCES_CODE in the file .env is no setting and does nothing." in warning
+    assert "ACCESS_CODE is one." in warning and "sesame" not in stopped.stderr
+    assert refusal.startswith("Parley cannot start. HOST is '0.0.0.0'")
+
+
+def test_the_address_that_is_told_can_be_opened():
+    elsewhere = " (from elsewhere at this machine's own name or address)"
+    told = {
+        "127.0.0.1": "http://127.0.0.1:8000/x",
+        "localhost": "http://localhost:8000/x",
+        "::1": "http://[::1]:8000/x",
+        "0.0.0.0": f"http://127.0.0.1:8000/x{elsewhere}",
+        "::": f"http://[::1]:8000/x{elsewhere}",
+    }
+    # In a process of its own: that module makes the standard library cooperative.
+    code = f"from webapp.__main__ import where\nfor host in {list(told)}: print(where(host, 8000, '/x'))"
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
+    assert printed.splitlines() == list(told.values())
+
+
+def test_that_people_sign_in_is_told_at_the_start(serve, endpoint, openai):
+    server = serve(HOST="0.0.0.0", ACCESS_CODE="open sesame 7", **endpoint)
+    assert "own name or address) and test-model at " in server.line
+    assert server.line.endswith(" answers; people sign in with ACCESS_CODE.\n")
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path):
@@ -109,7 +141,10 @@ def test_a_start_that_cannot_read_a_file_of_its_own_names_it(tmp_path, name):
 
 def test_the_start_prints_one_line_with_the_address_and_the_model(serve, endpoint, openai):
     server = serve(**endpoint)
-    assert server.line == f"Parley is at {server.url} and test-model at {openai.base_url} answers.\n"
+    assert (
+        server.line
+        == f"Parley is at {server.url} and test-model at {openai.base_url} answers; nobody has to sign in.\n"
+    )
     assert urlopen(f"{server.url}/healthz").status == 200
     assert server.terminate() == 0
     assert server.process.stdout.read() == ""

@@ -100,7 +100,7 @@ def test_openais_list_is_shown_by_kind(client, openai, path):
         "Other": ["sora-2"],
     }
     assert "for: Chat." not in html  # The heading says it.
-    for words in ("for: Speech: dictate.", "for: Speech: read aloud.", "can do nothing"):
+    for words in ("for: Dictation.", "for: Reading aloud.", "can do nothing"):
         assert words in html
     assert "7 models, listed <time" in html
     assert "just now" in html

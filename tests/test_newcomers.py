@@ -152,7 +152,7 @@ def test_one_too_many_is_told_for_how_long_and_keeps_what_was_typed(narrow, open
     reply = chat.ask("One <thought>?", htmx=htmx)
     assert reply.status_code == 429
     assert 3500 < int(reply.headers["Retry-After"]) <= 3600
-    assert ("60 min" if language == "en" else "60 分钟") in reply.text
+    assert ("60\xa0min" if language == "en" else "60\xa0分钟") in reply.text
     assert htmx or "One &lt;thought&gt;?</textarea>" in reply.text
     assert ("<!doctype" in reply.text) == (not htmx)
     assert len(kept(narrow)) == before and openai.questions == ["Let in?"] * 2

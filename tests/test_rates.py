@@ -67,6 +67,20 @@ def test_an_address_has_so_many_new_visitors_in_an_hour(clock):
     some.count_visitor("192.0.2.1")
 
 
+def test_imports_count_with_their_size_for_the_visitor_and_for_the_address(clock):
+    some = rates(clock, VISITOR_IMPORT_MB_PER_HOUR=10, ADDRESS_IMPORT_MB_PER_HOUR=15)
+    some.count_import("a", "192.0.2.1", 8 * 2**20)
+    some.count_import("a", "192.0.2.1", 1)
+    some.count_import("a", "192.0.2.1", 2**20 + 1)  # What begins below the limit may go beyond it.
+    assert refused(lambda: some.count_import("a", "192.0.2.2", 1)) == 3600
+    for visitor in "bcde":
+        some.count_import(visitor, "192.0.2.1", 1)
+    refused(lambda: some.count_import("f", "192.0.2.1", 1))
+    some.count_import("f", "192.0.2.2", 1)
+    clock.now += 3600
+    some.count_import("a", "192.0.2.1", 1)
+
+
 def together(number, act):
     """Let so many do the same thing at the same moment; return how many were not refused."""
     barrier, done = threading.Barrier(number), []
@@ -104,20 +118,6 @@ def test_questions_and_visitors_at_the_same_moment_are_counted_one_by_one(clock,
     slowed(monkeypatch, some._window, "full")
     assert together(20, lambda: some.count_question("a", "192.0.2.1")) == 5
     assert together(20, lambda: some.count_visitor("192.0.2.1")) == 5
-
-
-def test_imports_count_with_their_size_for_the_visitor_and_for_the_address(clock):
-    some = rates(clock, VISITOR_IMPORT_MB_PER_HOUR=10, ADDRESS_IMPORT_MB_PER_HOUR=15)
-    some.count_import("a", "192.0.2.1", 8 * 2**20)
-    some.count_import("a", "192.0.2.1", 1)
-    some.count_import("a", "192.0.2.1", 2**20 + 1)  # What begins below the limit may go beyond it.
-    assert refused(lambda: some.count_import("a", "192.0.2.2", 1)) == 3600
-    for visitor in "bcde":
-        some.count_import(visitor, "192.0.2.1", 1)
-    refused(lambda: some.count_import("f", "192.0.2.1", 1))
-    some.count_import("f", "192.0.2.2", 1)
-    clock.now += 3600
-    some.count_import("a", "192.0.2.1", 1)
 
 
 def test_no_limit_is_none(clock):
@@ -228,7 +228,7 @@ def test_too_many_questions_are_refused_with_what_was_typed(chat, openai, htmx, 
     reply = chat.ask("The third?", htmx=htmx)
     assert reply.status_code == 429
     assert 0 < int(reply.headers["Retry-After"]) <= 60
-    assert f"{reply.headers['Retry-After']} {'s;' if language == 'en' else '秒'}" in reply.text
+    assert f"{reply.headers['Retry-After']}\xa0{'s;' if language == 'en' else '秒'}" in reply.text
     assert htmx or "The third?</textarea>" in reply.text
     assert len(openai.bodies) == 2
     assert chat.page().count("<article") == 2, "Nothing of it is kept."

@@ -138,3 +138,31 @@ def test_new_text_is_below_only_where_its_answer_goes_on_out_of_sight(visit, liv
     gates[0].set()
     expect(page.locator("#to-end")).to_have_class("news")
     gates[1].set()
+
+
+@pytest.mark.parametrize("size", [(390, 664), (320, 568), (844, 390)])
+@pytest.mark.parametrize("path", ["/", "/completion"])
+def test_an_empty_page_begins_at_its_top(visit, live, size, path):
+    width, height = size
+    page = visit(f"{live}{path}", viewport={"width": width, "height": height}, is_mobile=True, has_touch=True)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.documentElement.scrollHeight - innerHeight") > 0  # There is something to scroll.
+    assert page.evaluate("scrollY") == 0
+    expect(page.locator(".greeting-title")).to_be_in_viewport(ratio=1)
+
+
+def test_so_it_does_when_it_was_cleared(visit, live, openai):
+    openai.enqueue(Reply.text(LINES))
+    page = visit(live, viewport={"width": 390, "height": 568})
+    page.locator("#question").fill("One?")
+    page.locator("#send").click()
+    page.locator('.answer[data-status="done"]').wait_for()
+    wait_until(lambda: page.evaluate("scrollY") > 1000 and away(page) < 8)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("#clear").click()
+    expect(page.locator(".turn")).to_have_count(0)
+    wait_until(lambda: page.evaluate("scrollY") == 0)
+    page.locator("#question").fill("Two?")
+    page.locator("#send").click()
+    page.locator('.answer[data-status="done"]').wait_for()
+    wait_until(lambda: away(page) < 8)

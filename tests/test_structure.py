@@ -22,11 +22,13 @@ ALLOWED = {
     "speech": {"audio", "chat", "conversation", "forms", "spoken", "store"},
     "spoken": set(),
     "sound": {"llm_errors"},
-    "config": {"setting"},
+    "config": {"setting", "setting_table"},
+    "setting_table": {"setting"},
     "setting": set(),
     "room": {"conversation", "conversations", "files"},
-    "visitor": {"chat", "conversation", "erasing", "meter", "store"},
+    "visitor": {"chat", "conversation", "erasing", "farewell", "files", "i18n", "media", "meter", "store"},
     "erasing": set(),
+    "farewell": {"secret"},
     "logs": set(),
     "answer_line": {"logs", "tokens", "turn"},
     "request_log": {"logs"},
@@ -62,7 +64,7 @@ ALLOWED = {
     "rates": {"conversation"},
     "secret": {"files"},
     "access": {"chat", "conversation", "config", "forms", "i18n", "preferences", "rates", "secret", "store"},
-    "sign_in": {"access", "chat", "conversation", "preferences", "rates", "store"},
+    "sign_in": {"access", "chat", "conversation", "farewell", "preferences", "rates", "store"},
     "meter": {"backend", "budget", "conversation", "prices", "sending", "store", "tokens"},
     "child": set(),
     "local_model": {"child"},
@@ -199,7 +201,7 @@ ALLOWED = {
     "sweep": {"choices", "conversations", "files", "records"},
     "__init__": {
         *("access", "answers", "assets", "audio", "backend", "budget", "compression", "config", "erasing"),
-        *("errors", "files"),
+        *("errors", "farewell", "files"),
         *("forms", "i18n", "proxy", "rates", "request_log", "room", "security", "sign_in", "store"),
         *("chat", "inspector", "media", "meter", "models", "panel", "preferences", "speech", "transfer", "turns"),
         "visitor",
@@ -239,7 +241,7 @@ WITHOUT_FLASK = (
     "catalog",
     "kinds",
 )
-WITHOUT_FLASK += ("setting", "records", "conversations", "room", "logs", "answer_line")
+WITHOUT_FLASK += ("setting", "setting_table", "records", "conversations", "room", "logs", "answer_line")
 WITHOUT_FLASK += ("child", "answer_log", "ended", "running", "settling")
 WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")

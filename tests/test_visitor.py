@@ -3,14 +3,19 @@
 import json
 import re
 import zlib
+from datetime import date, timedelta
+from html import unescape
 from io import BytesIO
+from time import time
 
 import pytest
+from playwright.sync_api import expect
 
-from webapp import create_app
+from webapp import create_app, farewell
 from webapp.conversation import Answer, Turn
+from webapp.visitor import size_of
 
-from .conftest import UNLIMITED, Chat, conversation_of, owner_of, wait_until
+from .conftest import UNLIMITED, Chat, ask, conversation_of, owner_of, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 
 
@@ -112,9 +117,52 @@ def test_who_has_nothing_deletes_nothing_and_is_told_so(client):
     assert "keeps no conversation" in client.get("/visitor").text
 
 
-@pytest.mark.parametrize("query", ["conversations=x", "conversations=-1&files=1e9", "conversations=1&size=%00"])
-def test_made_up_counts_break_nothing(client, query):
-    assert client.get(f"/visitor/deleted?{query}").status_code == 200
+def test_what_was_deleted_is_said_to_who_did_it_for_a_while_and_to_nobody_else(app, chat, monkeypatch):
+    chat.answered("Mine?")
+    assert chat.client.post("/visitor/delete").location == "/visitor/deleted"
+    for _ in range(2):  # Loaded again, it deletes nothing more and says the same.
+        assert "Deleted: 1 conversation with 1 question, 1 request with its reply (" in told(chat.client)
+    made_up = app.test_client()
+    made_up.set_cookie("farewell", chat.client.get_cookie("farewell").value[:-1] + "~")
+    for other in (made_up, app.test_client()):
+        assert other.get("/visitor/deleted?conversations=99").location == "/visitor"
+    now = time()
+    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now + farewell.SECONDS + 2)
+    assert chat.client.get("/visitor/deleted").location == "/visitor"
+
+
+def told(client):
+    return unescape(client.get("/visitor/deleted").text)
+
+
+def test_who_looks_is_asked_before_anything_is_deleted(app, chat):
+    nothing = chat.client.get("/visitor").text
+    assert "keeps no conversation" in nothing and "destructive" not in nothing
+    chat.answered("Mine?")
+    app.extensions["files"].write(chat.id, "a.png", bytes(2_340_000))
+    app.extensions["files"].write(chat.id, "b.mp3", b"")
+    page = chat.client.get("/visitor").text
+    assert "1 conversation with 1 question, 1 request with its reply, 1 image, 1 sound, 2.3\xa0MB in all." in page
+    last = date.today() + timedelta(days=app.config["SESSION_DAYS"] + 3)
+    assert re.search(r"deleted by (\S+) at the latest", page)[1] in {str(last), str(last + timedelta(days=1))}
+    assert "<form class=" in page and "/visitor/delete" not in re.findall(r'<form[^>]* action="([^"]*)"', page)
+    asked = chat.client.get(re.search(r'id="delete" href="([^"]+)"', page)[1]).text
+    assert "1 conversation with 1 question" in asked
+    assert 'method="post" action="/visitor/delete"' in asked
+    assert "Mine?" in chat.page()
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "1\xa0KB"), (1499, "1\xa0KB"), (999_999, "1000\xa0KB"), (1_260_000, "1.3\xa0MB")]
+)
+def test_a_size_is_said_as_people_read_it(number, said):
+    assert size_of(number) == said
+
+
+def test_what_is_kept_is_said_in_chinese(chat):
+    chat.answered("Mine?")
+    page = chat.client.get("/visitor", headers={"Accept-Language": "zh"}).text
+    assert "此服务器为你保存着：1 个对话（共 1 个提问）、1 次请求及其回复，总计 " in page
 
 
 def test_other_sites_delete_nothing(app, chat):
@@ -178,3 +226,62 @@ def test_an_import_for_which_there_is_no_room_changes_nothing(app, full):
     )
     assert response.status_code == 413
     assert len(conversation_of(app, full.id).turns) == 3
+
+
+@pytest.mark.browser
+def test_a_line_that_an_answer_is_not_saved_goes_once_it_is(app, visit, live):
+    page = visit("about:blank")
+    page.clock.install()
+    page.goto(live)
+    ask(page)
+    page.locator('.answer[data-status="done"]').wait_for()
+    answer = page.locator(".answer").get_attribute("id").removeprefix("answer-")
+    unsaved = app.extensions["answers"].settling._unsaved
+    unsaved[answer] = "No space left on device"
+    page.reload()
+    expect(page.locator(".unsaved")).to_contain_text("No space left on device")
+    with page.expect_response("**/unsaved") as asked:
+        page.clock.fast_forward(5000)
+    assert asked.value.status == 204
+    expect(page.locator(".unsaved")).to_have_count(1)
+    del unsaved[answer]
+    page.clock.fast_forward(5000)
+    expect(page.locator(".unsaved")).to_have_count(0)
+
+
+@pytest.mark.browser
+def test_what_was_typed_goes_with_everything_else_in_every_tab(visit, live):
+    page = visit(live)
+    ask(page)
+    page.locator('.answer[data-status="done"]').wait_for()
+    page.locator("#question").fill("A secret draft")
+    other = visit(f"{live}/completion", page.context)
+    other.locator("#question").fill("Another draft")
+    page.locator("#menu-button").click()
+    page.locator('#menu a[href="/visitor"]').click()
+    page.locator("#delete").click()
+    page.locator(".destructive").click()
+    expect(page.locator(".done")).to_contain_text("Deleted: 1 conversation")
+    expect(other.locator("#question")).to_have_value("")
+    assert other.evaluate("Object.keys(sessionStorage)") == ["left"]
+    other.locator("#question").fill("Begun anew")
+    page.reload()  # It says the same; what was begun since is nothing to it.
+    expect(page.locator(".done")).to_contain_text("Deleted: 1 conversation")
+    page.get_by_role("link", name="Begin anew").click()
+    expect(page.locator("#question")).to_have_value("")
+    expect(page.locator(".turn")).to_have_count(0)
+    expect(other.locator("#question")).to_have_value("Begun anew")
+
+
+@pytest.mark.browser
+def test_a_tab_whose_answer_runs_when_all_is_deleted_becomes_a_new_visitors(visit, live, openai):
+    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
+    page = visit(live)
+    ask(page)
+    expect(page.locator(".answer .text")).to_contain_text("Half")
+    before = page.locator("#composer").get_attribute("action")
+    page.request.post(f"{live}/visitor/delete")  # Nothing but its stream tells the page.
+    expect(page.locator(".turn, #stop")).to_have_count(0)
+    expect(page.locator("#composer")).not_to_have_attribute("action", before)
+    ask(page, "Two?")
+    page.locator('.answer[data-status="done"]').wait_for()

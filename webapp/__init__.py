@@ -23,6 +23,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         chat,
         compression,
         errors,
+        farewell,
         forms,
         i18n,
         inspector,
@@ -81,6 +82,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     security.init_app(app)
     access.init_app(app)
     errors.init_app(app)
+    farewell.init_app(app)
     sign_in.init_app(app)
     request_log.init_app(app)
     for part in (chat, turns, panel, preferences, inspector, transfer, models, media, speech, visitor):

@@ -6,6 +6,7 @@ monkey.patch_all()  # Before anything else is imported: every wait must let the 
 
 import argparse  # noqa: E402
 import errno  # noqa: E402
+import logging  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
 import socket  # noqa: E402
@@ -18,6 +19,8 @@ from . import __version__, config, create_app, logs, prices, store  # noqa: E402
 from .files import keep_private  # noqa: E402
 from .local_model import LocalModelError, find, name_of  # noqa: E402
 from .secret import installation_secret  # noqa: E402
+
+log = logging.getLogger("webapp")  # As `__main__` it would be somebody else's, whose words the log does not repeat.
 
 
 class CannotStart(Exception):
@@ -43,14 +46,24 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # and no crash leaves the memory, with the key, in a file.
     logs.begin("text")
     try:
-        values = config.read()
-        logs.begin(values["LOG_FORMAT"])
+        try:
+            values = config.read()
+            logs.begin(values["LOG_FORMAT"])
+        finally:  # Also where the start ends here: a name that is not known may be why.
+            if not arguments.wants_local_model:
+                tell_mistyped()
         if arguments.wants_local_model:
             sys.exit(not config.wants_local_model(values))
         prices.read(values["PRICES"])
         serve(values)
     except (config.SettingError, prices.PricesError, LocalModelError, store.FolderTaken, CannotStart) as problem:
         sys.exit(f"Parley cannot start. {problem}")
+
+
+def tell_mistyped() -> None:
+    """Warn of names in `.env` that look like a mistyped setting. Raises SettingError."""
+    for name, setting in config.mistyped().items():
+        log.warning("%s in the file .env is no setting and does nothing. %s is one.", name, setting)
 
 
 def serve(values: Mapping[str, Any]) -> None:
@@ -71,7 +84,6 @@ def serve(values: Mapping[str, Any]) -> None:
             reason = f"{reason} ({Path(error.filename).name})"
         raise CannotStart(f"DATA_DIR is {str(folder)!r}, which cannot be used: {reason}.") from None
     listener = listen(values["HOST"], values["PORT"])
-    host = f"[{values['HOST']}]" if ":" in values["HOST"] else values["HOST"]
     if path:
         answering = f"{name_of(path)} answers, a small local model for trying things out (README: a better one)"
     else:
@@ -81,8 +93,16 @@ def serve(values: Mapping[str, Any]) -> None:
 
     from .serving import Server
 
-    address = f"http://{host}:{listener.getsockname()[1]}{values['BASE_PATH']}"
-    Server(create_app, listener, f"Parley is at {address} and {answering}.").run()
+    at = where(values["HOST"], listener.getsockname()[1], values["BASE_PATH"])
+    who = "people sign in with ACCESS_CODE" if values["ACCESS_CODE"] else "nobody has to sign in"
+    Server(create_app, listener, f"Parley is at {at} and {answering}; {who}.").run()
+
+
+def where(host: str, port: int, path: str) -> str:
+    """Return the address to open; of a server that listens on all of a machine's, the one that works on it."""
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    address = f"http://{f'[{own}]' if ':' in own else own}:{port}{path}"
+    return address if own == host else f"{address} (from elsewhere at this machine's own name or address)"
 
 
 def listen(host: str, port: int) -> socket.socket:

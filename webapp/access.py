@@ -14,7 +14,7 @@ from flask import Flask, abort, current_app, redirect, render_template, request,
 from werkzeug.wrappers import Response
 
 from . import store
-from .chat import Reply, answers, refused, wants_fragment
+from .chat import PAGES, Reply, answers, refused, wants_fragment
 from .config import LOOPBACK
 from .conversation import Unknown
 from .forms import typed
@@ -22,7 +22,7 @@ from .i18n import translated
 from .preferences import came_from
 from .rates import TooMany
 from .secret import installation_secret, proof_of
-from .wording import say
+from .wording import Sentence, say
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ RULES: Mapping[str, Rule] = {
     "chat.images": "visitor",
     "chat.model": "visitor",
     "visitor.page": "visitor",
+    "visitor.confirm": "visitor",
     "visitor.delete": "visitor",
     "visitor.deleted": "open",
     "models.page": "visitor",
@@ -54,6 +55,7 @@ RULES: Mapping[str, Rule] = {
     "chat.confirm_clear": "owner",
     "chat.older": "owner",
     "chat.stream": "owner",
+    "chat.unsaved": "owner",
     "turns.retry": "owner",
     "turns.resume": "owner",
     "turns.edit": "owner",
@@ -85,6 +87,8 @@ KEEPS_NOTHING = {"meter.estimate", "chat.stop", "models.refresh", "visitor.delet
 LONGEST_CODE = 1000  # characters of what is typed that are looked at
 # Where a page has its notices: what htmx asked for with no place of its own for a refusal goes there.
 NOTICES = "#notice, #models-notice"
+# Of these forms nothing is in a box after signing in: it is done in another tab, and they stay as they are.
+STAY = {"panel.save", "turns.ask_anew", "transfer.take"}
 
 
 class Door:
@@ -165,19 +169,29 @@ def count_newcomer() -> None:
 
 def _sent_to_sign_in() -> Response | tuple[str, int, dict[str, str]]:
     if request.accept_mimetypes.best == "text/plain":  # A script that shows it as text.
-        return (
-            translated(say("You are not signed in. What you typed is still here.")),
-            401,
-            {"Content-Type": "text/plain"},
-        )
+        return translated(_what_was_refused()), 401, {"Content-Type": "text/plain"}
     if "HX-Request" in request.headers:
         url = _sign_in_url(request.headers.get("HX-Current-URL", ""))
         # These count where the element that asked has no `hx-status` of its own.
         headers = {"HX-Retarget": NOTICES, "HX-Reswap": "innerHTML", "HX-Reselect": ".notice"}
-        return render_template("_signed_out.html", url=url), 401, headers
+        shown = {"message": _what_was_refused(), "url": url, "beside": request.endpoint in STAY}
+        return render_template("_signed_out.html", **shown), 401, headers
     if request.method in ("GET", "HEAD") and _is_navigation():
         return redirect(url_for("sign_in.page", back=_own_address()), code=303)
     return sign_in_page(back=_way(request.referrer or ""), typed=typed()), 401, {}
+
+
+def _what_was_refused() -> Sentence:
+    """Return what those hear in the page that they still have, who are not signed in any more."""
+    if typed():
+        return say("You are not signed in. What you typed is still here.")
+    if request.endpoint == "chat.stop":
+        return say("You are not signed in, so the answer was not stopped.")
+    if request.method == "POST":
+        return say("You are not signed in, so nothing was done.")
+    if request.endpoint in PAGES.values():  # Asked for by the page itself, where it follows an answer, say.
+        return say("You are not signed in. An answer that is being written goes on.")
+    return say("You are not signed in.")
 
 
 def sign_in_page(**shown: Any) -> str:

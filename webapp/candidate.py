@@ -198,14 +198,20 @@ def _check(conversation: Conversation, candidate: Candidate) -> None:
     if (count := len(candidate.turns) + sum(map(len, candidate.set_aside.values()))) > MAX_TURNS:
         raise TooLarge(
             say(
-                "That conversation has {count:,} questions; up to {limit:,} can be imported.",
+                "That conversation has {count:,} questions; up to {limit:,} can be imported. Split the file, and "
+                "import its parts one after the other.",
                 count=count,
                 limit=MAX_TURNS,
             )
         )
     if (size := len(msgspec.json.encode(candidate)) / 2**20) > MAX_MB:
         raise TooLarge(
-            say("That conversation has {size:,.0f} MB; up to {limit} can be imported.", size=size, limit=MAX_MB)
+            say(
+                "That conversation has {size:,.0f} MB; up to {limit} can be imported. Split the file, and import its "
+                "parts one after the other.",
+                size=size,
+                limit=MAX_MB,
+            )
         )
 
 

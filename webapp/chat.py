@@ -181,7 +181,8 @@ def stream(conversation_id: str, answer_id: str) -> Response:
     last = request.headers.get("Last-Event-ID", "")
     start = read_positions(last or request.args.get("after", ""))
     polled = "poll" in request.args
-    events = following.events(answers(), conversation, answer_id, start, again=bool(last), polled=polled)
+    left = store.watch()
+    events = following.events(answers(), conversation, answer_id, start, left, again=bool(last), polled=polled)
     response = Response(
         stream_with_context(events),
         mimetype="text/event-stream",
@@ -191,6 +192,13 @@ def stream(conversation_id: str, answer_id: str) -> Response:
         streams: Streams = current_app.extensions["streams"]
         response.call_on_close(streams.open(conversation.owner))
     return response
+
+
+@blueprint.get("/conversations/<conversation_id>/answers/<answer_id>/unsaved")
+def unsaved(conversation_id: str, answer_id: str) -> Response:
+    """Try once more to save an answer that the disk refused; 204 while it still does."""
+    opened(conversation_id).find_answer(answer_id)
+    return Response("", 204 if answers().settling.unsaved(answer_id) else 200)
 
 
 @blueprint.get("/model")

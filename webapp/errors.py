@@ -73,7 +73,7 @@ def _answer(message: str, status: int, headers: dict[str, str] | None = None) ->
     if "HX-Request" in request.headers:
         return Response(render_template("_notice.html", message=message), status, headers)
     kept = "" if status == 413 else typed()  # What was too large to be read has no fields.
-    return Response(render_template("error.html", message=message, typed=kept), status, headers)
+    return Response(render_template("error.html", message=message, typed=kept, status=status), status, headers)
 
 
 def _wants_text() -> bool:

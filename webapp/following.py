@@ -1,7 +1,7 @@
 """Following an answer: its text as server-sent events of HTML, from any position on."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flask import current_app, g, render_template
 from markupsafe import Markup
@@ -15,12 +15,16 @@ from .pausing import Pause
 from .reply import REASONING
 from .running import Positions, texts_of
 
+# Bubbles to the page's script, which asks for the page anew.
+GONE = "event: parley:gone\ndata:\n\n"
+
 
 def events(
     answers: Answers,
     before: Conversation,
     answer_id: str,
     positions: Positions,
+    left: Callable[[], bool] = lambda: False,
     *,
     again: bool = False,
     polled: bool = False,
@@ -29,7 +33,7 @@ def events(
 
     Positions are in characters, and say how much of its text the page shows. A page that was connected `again` gets
     what it shows anew: nobody knows in which steps it came there. `polled`, the events end after what is there, with
-    what asks for the rest.
+    what asks for the rest. Where whoever follows has `left`, or the turn is gone, the last event says so.
     """
     texts = _Texts(before, answer_id, positions)
     if not texts.ended and not polled and answers.runs(answer_id):
@@ -38,12 +42,16 @@ def events(
     if html := texts.anew(all_of_them=again):
         yield _event(html, texts.positions)
     for came in () if texts.ended else answers.follow(answer_id, positions, texts.wait, once=polled):
+        if left():
+            break
         html = texts.take(came)
         if html:
             yield _event(html, texts.positions)
         elif not came:
             yield ": heartbeat\n\n"
-    if polled and answers.runs(answer_id):
+    if left():
+        yield GONE
+    elif polled and answers.runs(answer_id):
         yield _to_be_continued(before, answer_id, texts)
     else:
         yield from _end(answers, before, answer_id, texts)
@@ -62,13 +70,13 @@ def _end(answers: Answers, before: Conversation, answer_id: str, texts: "_Texts"
     try:
         conversation = answers.live(answers.store.load(before.id, before.owner))
         turn = conversation.turn_of(answer_id)
-    except Refused:
-        pass  # Cleared meanwhile; whoever cleared it has told the page.
-    else:
-        if html := texts.finish(turn.answer):
-            yield _event(html, texts.positions)
-        frame = render_template("_settled.html", conversation=conversation, turn=turn)
-        yield _event(frame, texts.positions)
+    except Refused:  # Cleared meanwhile, or all was deleted.
+        yield GONE
+        return
+    if html := texts.finish(turn.answer):
+        yield _event(html, texts.positions)
+    frame = render_template("_settled.html", conversation=conversation, turn=turn)
+    yield _event(frame, texts.positions)
     yield "event: end\ndata:\n\n"
 
 

@@ -24,8 +24,8 @@ MOST_HALVES = 100_000
 LENIENT = 8 * 2**20  # bytes; the parser that takes everything would stop all others for long
 
 TOO_MANY = say(
-    "The file holds more single things than any export does that Parley can import. Split it, or send fewer "
-    "conversations at once."
+    "The file holds more entries than any export that Parley can import. Split it, or import fewer conversations at "
+    "once."
 )
 NO_JSON = say("This is not a JSON file.")
 

@@ -116,7 +116,13 @@ def from_status(status: int, body: Any, text: str, headers: Mapping[str, str]) -
     """
     if 300 <= status < 400:
         url = public_url(headers.get("location", ""))[:SHOWN]
-        return Garbage(say("The endpoint sends its callers on to another address: {url}", url=url), status)
+        return Garbage(
+            say(
+                "The endpoint sends its callers on to another address, which OPENAI_BASE_URL may have to be: {url}",
+                url=url,
+            ),
+            status,
+        )
     details = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(details, dict):
         details = {"message": shown(details) if isinstance(details, str) else None}

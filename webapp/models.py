@@ -29,8 +29,8 @@ USES: dict[Kind, str] = {
     "chat": say("Chat"),
     "completion": say("Completion"),
     "image": say("Images"),
-    "transcription": say("Speech: dictate"),
-    "speech": say("Speech: read aloud"),
+    "transcription": say("Dictation"),
+    "speech": say("Reading aloud"),
 }
 SETTINGS: dict[Kind, str] = {
     "chat": "CHAT_MODEL",

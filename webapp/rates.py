@@ -18,7 +18,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from .conversation import Refused
-from .wording import Sentence, say
+from .wording import Sentence, say, say_many
 
 NETWORK = 64  # bits of an IPv6 address that one household or one machine has all addresses of
 LONGEST_ADDRESS = 64  # characters; what a proxy says may be anything
@@ -83,19 +83,19 @@ class Rates:
             if reached is None:
                 return self._window.count([*own, *others])
         limit, who, seconds = reached
+        allowed = say_many("{number:,} question a minute", "{number:,} questions a minute", limit.amount)
+        wait = _in_words(seconds)
         if who.startswith("visitor"):
             message = say(
-                "You are asking faster than this server allows (questions a minute: {limit:,}). "
-                "Send it again in {seconds:,} s; nothing was sent.",
-                limit=limit.amount,
-                seconds=seconds,
+                "You are asking faster than this server allows: {allowed}. Send it again in {wait}; nothing was sent.",
+                allowed=allowed,
+                wait=wait,
             )
         else:
             message = say(
-                "More is asked from your network than this server allows (questions a minute: {limit:,}). "
-                "Send it again in {seconds:,} s; nothing was sent.",
-                limit=limit.amount,
-                seconds=seconds,
+                "Your network asks more than this server allows: {allowed}. Send it again in {wait}; nothing was sent.",
+                allowed=allowed,
+                wait=wait,
             )
         raise TooMany(message, seconds)
 
@@ -140,19 +140,21 @@ class Rates:
     def check_answers(self, visitor: str, owners: Collection[str]) -> None:
         """Raise TooMany where no further answer may begin beside those that run, of which each has an owner."""
         if self._visitor_answers and sum(owner == visitor for owner in owners) >= self._visitor_answers:
-            message = say(
-                "As many answers as you may have at once are being written ({limit:,}). Wait for one of them or stop "
-                "it; try again in {seconds} s.",
-                limit=self._visitor_answers,
-                seconds=A_MOMENT,
+            message = say_many(
+                "One of your answers is being written, perhaps in another mode, and you may have no more at once. Wait "
+                "for it or stop it; try again in {wait}.",
+                "{number:,} of your answers are being written, perhaps in other modes, and you may have no more at "
+                "once. Wait for one of them or stop it; try again in {wait}.",
+                self._visitor_answers,
+                wait=_in_words(A_MOMENT),
             )
             raise TooMany(message, A_MOMENT)
         if self._answers and len(owners) >= self._answers:
             message = say(
-                "This server is writing as many answers as it may at once ({limit:,}). Send it again in {seconds} s; "
+                "This server is writing as many answers as it may at once ({limit:,}). Send it again in {wait}; "
                 "nothing was sent.",
                 limit=self._answers,
-                seconds=A_MOMENT,
+                wait=_in_words(A_MOMENT),
             )
             raise TooMany(message, A_MOMENT)
 
@@ -222,8 +224,8 @@ def _an_hour(amount: int) -> Iterable[RateLimitItem]:
 
 def _in_words(seconds: int) -> Sentence:
     if seconds <= 120:
-        return say("{seconds} s", seconds=seconds)
-    return say("{minutes} min", minutes=ceil(seconds / 60))
+        return say("{seconds}\N{NO-BREAK SPACE}s", seconds=seconds)
+    return say("{minutes}\N{NO-BREAK SPACE}min", minutes=ceil(seconds / 60))
 
 
 def network_of(address: str) -> str:

@@ -10,6 +10,7 @@ import secrets
 from contextlib import suppress
 from time import time
 from typing import Any
+from weakref import WeakValueDictionary
 
 from cachelib.base import BaseCache
 
@@ -23,6 +24,12 @@ RANDOM = 24  # bytes of an id that nobody can guess
 SIGNATURE = 32  # hexadecimal digits of an id that nobody else can make
 
 
+class Watched:
+    """A session that somebody watches while a long reply is on its way: whether it was left meanwhile."""
+
+    left = False
+
+
 class Sessions(BaseCache):
     """The sessions' records, by their keys."""
 
@@ -30,6 +37,8 @@ class Sessions(BaseCache):
         super().__init__()
         self._records = records
         self._secret = secret
+        # Weak, so that each is forgotten with the last reply that watches it.
+        self._watched: WeakValueDictionary[str, Watched] = WeakValueDictionary()
         self._locks = Locks()
         self._left: dict[str, float] = {}  # the keys that nobody is known by any more, and since when
 
@@ -57,6 +66,7 @@ class Sessions(BaseCache):
                 return False
 
     def delete(self, key: str) -> bool:
+        self._tell(key.removeprefix(PREFIX))
         try:
             return self._records.delete(key)
         except OSError as error:  # The browser forgets its id; the record ends by itself.
@@ -73,6 +83,15 @@ class Sessions(BaseCache):
             self._left[key] = time()
         for old in [one for one, since in list(self._left.items()) if since < time() - DAY]:
             self._left.pop(old, None)  # No request takes so long.
+        self._tell(session_id)
+
+    def watch(self, session_id: str) -> Watched:
+        """Return what tells, from now on, whether a session was left."""
+        return self._watched.setdefault(session_id, Watched())
+
+    def _tell(self, session_id: str) -> None:
+        if watched := self._watched.get(session_id):
+            watched.left = True
 
     def new_id(self) -> str:
         """Return the id of a session of which nothing has to be kept."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from importlib.util import find_spec
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -56,6 +56,21 @@ def code(value: str) -> str:
             "(`python -c 'import secrets; print(secrets.token_urlsafe(9))'` makes one)"
         )
     return value
+
+
+def host(value: str) -> str:
+    """Return an address or a name to listen on. Raises ValueError for what looks like an address and is none."""
+    if re.fullmatch(r"[\d.]+|.*[:\s/].*", value) and not is_address(value):
+        raise ValueError("an address of this machine, such as 127.0.0.1, ::1 or 0.0.0.0, or a name of it")
+    return value
+
+
+def is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def hosts(value: str) -> tuple[str, ...]:

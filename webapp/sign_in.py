@@ -2,12 +2,13 @@
 
 from typing import cast
 
-from flask import Blueprint, Flask, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, make_response, redirect, render_template, request, url_for
 
 from . import store
 from .access import count_newcomer, door, is_inside, sign_in_page
 from .chat import PAGES, Reply, answers
 from .conversation import Mode
+from .farewell import farewell, forget_farewell, say_farewell
 from .preferences import way_back
 from .rates import TooMany, Tries
 from .wording import say
@@ -23,7 +24,7 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/sign-in")
 def page() -> Reply:
     back = request.args.get("back", "")
-    return redirect(way_back(back), code=303) if is_inside() else sign_in_page(back=back)
+    return redirect(way_back(back), code=303) if is_inside() else sign_in_page(back=back, left=farewell("signed out"))
 
 
 @blueprint.post("/sign-in")
@@ -43,14 +44,17 @@ def enter() -> Reply:
     except TooMany as refusal:
         return sign_in_page(**shown, error=str(refusal)), refusal.status, refusal.headers
     store.sign_in(closed.proof)
-    return _with(shown["typed"], way_back(back)) if typed else redirect(way_back(back), code=303)
+    page = make_response(_with(shown["typed"], way_back(back))) if typed else redirect(way_back(back), code=303)
+    return forget_farewell(page)
 
 
 @blueprint.post("/sign-out")
 def leave() -> Reply:
     """Sign out. What is being answered goes on, and is there when the visitor signs in again."""
     store.sign_out()
-    return redirect(url_for("sign_in.page" if door() else "chat.page"), code=303)
+    if not door():
+        return redirect(url_for("chat.page"), code=303)
+    return say_farewell(redirect(url_for("sign_in.page"), code=303), "signed out")
 
 
 def _with(typed: str, address: str) -> str:

@@ -134,6 +134,12 @@ def editing(conversation_id: str) -> AbstractContextManager[Conversation]:
     return current().editing(conversation_id, visitor())
 
 
+def watch() -> Callable[[], bool]:
+    """Return what tells, while a long reply is on its way, whether its visitor has left: signed out, or deleted all."""
+    owner, watched, store = visitor(), _sessions().watch(session.sid), current()  # type: ignore[attr-defined]
+    return lambda: watched.left or store.has_forgotten(owner)
+
+
 def signed_in(proof: str) -> bool:
     """Tell whether the session holds the proof that its visitor signed in."""
     return compare_digest(str(session.get("proof", "")), proof)

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, abort, current_app, redirect, render_temp
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from . import store
-from .candidate import KINDS, BadImport, Candidate, TooLarge, add, counted
+from .candidate import KINDS, MAX_MB, BadImport, Candidate, TooLarge, add, counted
 from .chat import Reply, answers, backend, files, opened, page_url, path_of, wants_fragment
 from .choices import Choice, chosen, forget, forget_old, gone, keep, listed
 from .conversation import ID, Conversation, Refused, Unknown, new_id
@@ -187,6 +187,7 @@ def _panel(
         "skipped": counted(skipped or Counter()),
         "import_id": new_id(),
         "megabytes": current_app.config["MAX_IMPORT_MB"],
+        "largest": MAX_MB,
     }
 
 
