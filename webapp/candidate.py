@@ -170,6 +170,21 @@ def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Coun
     skipped = Counter(candidate.skipped)
     if any(turn.id == first_id for turn in conversation.every_turn()):
         return skipped
+    _check(conversation, candidate)
+    if candidate.parameters and not conversation.turns and not conversation.parameters:
+        conversation.parameters = candidate.parameters
+    elif candidate.parameters != conversation.parameters:
+        skipped["parameters"] += len(candidate.parameters)
+    first = candidate.turns[0]
+    first.versions = [first_id if version == first.id else version for version in first.versions]
+    first.id = first_id
+    conversation.turns += candidate.turns
+    conversation.set_aside |= candidate.set_aside
+    return skipped
+
+
+def _check(conversation: Conversation, candidate: Candidate) -> None:
+    """Raise Busy or BadImport where a conversation cannot take a candidate."""
     if conversation.pending:
         raise Busy
     if candidate.mode != conversation.mode:
@@ -198,16 +213,6 @@ def add(conversation: Conversation, candidate: Candidate, first_id: str) -> Coun
                 limit=MAX_MB,
             )
         )
-    if candidate.parameters and not conversation.turns and not conversation.parameters:
-        conversation.parameters = candidate.parameters
-    elif candidate.parameters != conversation.parameters:
-        skipped["parameters"] += len(candidate.parameters)
-    first = candidate.turns[0]
-    first.versions = [first_id if version == first.id else version for version in first.versions]
-    first.id = first_id
-    conversation.turns += candidate.turns
-    conversation.set_aside |= candidate.set_aside
-    return skipped
 
 
 def counted(skipped: Counter[str]) -> list[str]:
