@@ -129,8 +129,9 @@ def _issued(monkeypatch):
     new_id = Sessions.new_id
 
     def noted(sessions):
-        sessions.issued = [*getattr(sessions, "issued", ()), new_id(sessions)]
-        return sessions.issued[-1]
+        issued = new_id(sessions)
+        vars(sessions).setdefault("issued", []).append(issued)
+        return issued
 
     monkeypatch.setattr(Sessions, "new_id", noted)
 

@@ -18,7 +18,8 @@ TEXT = "# A head\n\n" + "A line of **bold** words, 和汉字。\n\n" * 60
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr(beginning, "LONGEST", 1_200)
+    for name in ("LONGEST", "LONGEST_BESIDE"):
+        monkeypatch.setattr(beginning, name, 1_200)
 
 
 def told(page, words):

@@ -24,6 +24,9 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 
 # What is put into our own messages: names, numbers, paths of ours. An exception is only told by its kind.
 REVIEWED = {
+    ("__main__", "name"),  # of a variable in .env that is nearly a setting's, and that setting's
+    ("__main__", "setting"),
+    ("answer_log", "aside"),
     ("answer_log", "answer_id"),
     ("answer_log", "error.strerror"),
     ("answer_log", "type(error).__name__"),
@@ -48,6 +51,13 @@ REVIEWED = {
     ("logs", "filename"),
     ("logs", "lineno"),
     ("audio", "error.strerror"),
+    ("audio", "type(error).__name__"),
+    ("erasing", "name"),  # a kind and an id
+    ("erasing", "reason"),  # the system's
+    ("files", "self._first.filename"),
+    ("files", "self._first.strerror"),
+    ("files", "self._left"),
+    ("visitor", "error.strerror"),
     ("llm", "type(error).__name__"),
     ("records", "aside"),
     ("records", "reason"),  # an exception, or a sentence without values
@@ -55,7 +65,6 @@ REVIEWED = {
     ("settling", "path"),
     ("settling", "pending.id"),
     ("settling", "running.id"),
-    ("settling", "self.logs.path(running.id)"),
     ("store", "error.strerror"),
     ("sessions", "error.strerror"),
     ("store", "path"),

@@ -586,7 +586,8 @@ class Hand:
         if (turn := self.turn()) is None:
             return self.page()
         found = self.tab.get(f"/conversations/{self.tab.id}/answers/{turn.answer.id}/stream")
-        assert found[0] != 200 or found[2].endswith("event: end\ndata:\n\n"), "A stream did not end."
+        ends = ("event: end\ndata:\n\n", "event: parley:gone\ndata:\n\n")  # The turn may be cleared meanwhile.
+        assert found[0] != 200 or found[2].endswith(ends), "A stream did not end."
         return found
 
 

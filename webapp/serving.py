@@ -1,6 +1,7 @@
 """Serving with gunicorn and gevent: one process of many greenlets, and an orderly end."""
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 DISK_THREADS = 10  # as many as wait for the disk at once
 GRACE = 8  # seconds for what still runs when the server is told to stop
+ENDING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 # A body that comes more slowly than this is taken for a connection that broke off: it holds one of 2,000.
 QUIET = 30.0  # seconds without a byte
 PATIENCE = 60.0  # seconds for a whole body, and
@@ -47,6 +49,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     ending = False
 
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # What came since the fork comes now.
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """On SIGTERM: settle, and let requests come to their end."""
         self._settle_then(lambda: setattr(self, "alive", False))
@@ -62,7 +68,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
         def settle() -> None:
             try:
-                if app := self.wsgi:  # Told to stop while it starts, there is nothing to settle yet.
+                if app := getattr(self, "wsgi", None):  # Told to end while it starts, there is nothing to settle yet.
                     app.extensions["answers"].shut_down()
                     app.extensions["backend"].stop()
             finally:
@@ -70,6 +76,18 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
         # In a greenlet of its own: a signal handler must not wait, and settling waits for locks and disks.
         gevent.spawn(settle)
+
+
+class Master(Arbiter):  # type: ignore[misc]
+    """Forks the worker with the signals that end it held back: one that came before it listens would be lost."""
+
+    def spawn_worker(self) -> int:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        try:
+            pid: int = super().spawn_worker()  # The child does not come back.
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        return pid
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -116,7 +134,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         return app
 
     def run(self) -> None:
-        Arbiter(self).run()
+        Master(self).run()
 
 
 class OffLoop:
