@@ -10,6 +10,8 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
+from flask import Flask
+from jinja2 import BytecodeCache
 from werkzeug.serving import make_server
 
 from webapp import catalog, create_app
@@ -33,6 +35,23 @@ LIMITS += ("ADDRESS_VISITORS_PER_HOUR", "VISITOR_IMPORT_MB_PER_HOUR", "ADDRESS_I
 LIMITS += ("MIN_FREE_MB", "VISITOR_STREAMS", "MAX_STREAMS")
 UNLIMITED = dict.fromkeys(LIMITS, 0)
 catalog.RECENT = 0
+
+
+class Compiled(BytecodeCache):
+    """The templates as an earlier application of this process compiled them: that takes longer than most tests."""
+
+    def __init__(self):
+        self._code = {}
+
+    def load_bytecode(self, bucket):
+        if code := self._code.get((bucket.key, bucket.checksum)):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket):
+        self._code[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
+
+
+Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": Compiled()}
 
 
 def wait_until(condition, seconds=10):

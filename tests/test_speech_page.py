@@ -24,22 +24,17 @@ def browser(playwright):
     browser.close()
 
 
-@pytest.fixture
-def server(serve, openai):
-    return serve(
-        OPENAI_BASE_URL=openai.base_url,
-        OPENAI_API_KEY="sk-test",
-        CHAT_MODEL="test-model",
-        TRANSCRIPTION_MODEL="ears",
-        SPEECH_MODEL="mouth",
-        MAX_AUDIO_MB="1",
-        ALLOWED_HOSTS="parley.example",
-    )
+MODELS = {"TRANSCRIPTION_MODEL": "ears", "SPEECH_MODEL": "mouth"}
 
 
 @pytest.fixture
-def page(visit, server):
-    return visit(server.url, permissions=["microphone"])
+def config(config):
+    return config | MODELS | {"MAX_AUDIO_MB": 1, "ALLOWED_HOSTS": ("parley.example",)}
+
+
+@pytest.fixture
+def page(visit, live):
+    return visit(live, permissions=["microphone"])
 
 
 def state(page, name):
@@ -138,7 +133,9 @@ def test_a_failure_keeps_the_recording_and_it_can_be_sent_again(visit, page, ope
     visit.problems.clear()
 
 
-def test_a_server_that_is_gone_keeps_the_recording(visit, page, server, openai):
+def test_a_server_that_is_gone_keeps_the_recording(visit, serve, openai):
+    server = serve(OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY="sk-test", CHAT_MODEL="test-model", **MODELS)
+    page = visit(server.url, permissions=["microphone"])
     record(page)
     server.kill()
     page.locator("#dictation-done").click()
@@ -162,8 +159,8 @@ def test_waiting_for_the_words_can_be_given_up(page, openai):
     assert box(page) == ""
 
 
-def test_a_forbidden_microphone_is_told_and_a_file_does(visit, server, openai):
-    page = visit(server.url)
+def test_a_forbidden_microphone_is_told_and_a_file_does(visit, live, openai):
+    page = visit(live)
     page.locator("#microphone").click()
     state(page, "failed")
     assert "not allowed" in says(page)
@@ -199,8 +196,8 @@ def test_a_file_that_is_no_recording_is_told(visit, page, openai):
     visit.problems.clear()
 
 
-def test_without_https_the_file_field_remains(visit, server, openai):
-    page = visit(server.url.replace("127.0.0.1", "parley.example"))
+def test_without_https_the_file_field_remains(visit, live, openai):
+    page = visit(live.replace("127.0.0.1", "parley.example"))
     visit.problems.clear()  # Chromium complains about a header that plain http cannot have.
     assert not page.evaluate("isSecureContext")
     expect(page.locator("#microphone")).to_be_hidden()
@@ -246,10 +243,10 @@ def test_reading_aloud_that_fails_is_told_and_offered_again(visit, page, openai)
     visit.problems.clear()
 
 
-def test_reading_aloud_does_not_disturb_another_tab(visit, page, server, openai):
+def test_reading_aloud_does_not_disturb_another_tab(visit, page, live, openai):
     page.locator("#question").fill("One?")
     page.locator("#send").click()
-    other = visit(server.url, context=page.context)
+    other = visit(live, context=page.context)
     other.get_by_role("button", name="Read aloud").wait_for()
     openai.enqueue(beep(0.1))
     page.get_by_role("button", name="Read aloud").click()
@@ -260,8 +257,8 @@ def test_reading_aloud_does_not_disturb_another_tab(visit, page, server, openai)
         wait_until(lambda tab=tab: tab.locator("audio").evaluate("audio => audio.ended"))
 
 
-def test_without_a_script_both_can_be_done(visit, server, openai):
-    page = visit(server.url, java_script_enabled=False)
+def test_without_a_script_both_can_be_done(visit, live, openai):
+    page = visit(live, java_script_enabled=False)
     page.locator("#question").fill("Typed.")
     page.locator("input[name=audio]").set_input_files(TALK)
     page.locator("#transcribe").click()
@@ -280,9 +277,9 @@ def test_without_a_script_both_can_be_done(visit, server, openai):
     visit.problems.clear()  # the refusal's status
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(visit, server):
+def test_on_a_phone_nothing_is_wider_than_the_screen(visit, live):
     page = visit(
-        server.url,
+        live,
         viewport={"width": 320, "height": 640},
         is_mobile=True,
         has_touch=True,

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from functools import cache
 from inspect import signature
@@ -65,6 +66,7 @@ class LLM:
             timeout=self._timeout,
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
             trust_env=trust_env,
+            verify=_certificates(),
             event_hooks={"request": [self._trace]},
         )
 
@@ -163,6 +165,12 @@ class LLM:
 
     def _telling(self, endpoint: Endpoint, call: Call | None = None) -> "_Telling":
         return _Telling(endpoint, call or Call(), self._answer_timeout)
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return what certificates are checked by; to read them takes longer than all else at the start of a client."""
+    return httpx2.create_ssl_context()
 
 
 class _Telling:
