@@ -133,7 +133,7 @@ def test_a_folder_in_use_is_one_clear_line(serve, endpoint):
 @pytest.mark.parametrize("name", ["secret", "installation"])
 def test_a_start_that_cannot_read_a_file_of_its_own_names_it(tmp_path, name):
     (tmp_path / "data" / name).mkdir(parents=True)
-    stopped = run(DATA_DIR=str(tmp_path / "data"), OPENAI_API_KEY="k", ACCESS_CODE="a long enough code")
+    stopped = run(DATA_DIR=str(tmp_path / "data"), OPENAI_API_KEY="k")
     assert stopped.returncode == 1
     assert f"which cannot be used: Is a directory ({name})." in stopped.stderr
     assert "Traceback" not in stopped.stderr

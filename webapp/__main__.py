@@ -76,8 +76,7 @@ def serve(values: Mapping[str, Any]) -> None:
         for part in ("records", "answers", "files"):
             keep_private(folder / part)
         store.installation(folder)
-        if values["ACCESS_CODE"]:
-            installation_secret(folder)
+        installation_secret(folder)
     except OSError as error:
         reason = "it or a part of it is not a folder" if isinstance(error, FileExistsError) else error.strerror
         if error.filename and Path(error.filename).parent == folder:
