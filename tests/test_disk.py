@@ -237,7 +237,12 @@ def test_one_folder_without_permission_does_not_keep_anybody_from_asking(chat, d
         assert disk.failed
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\x00garbage", b"[]", b"{}", b'{"status":"pending"}', b"null"])
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\x00garbage", b"[]", b"{}", b'{"status":"pending"}', b"null", DEEP]
+)
 def test_whatever_lies_where_a_file_should_ends_nothing(app, chat, openai, config, content):
     """Each kind of file but the records, which `test_store.py` damages."""
     openai.enqueue(Reply([event(chunk("Half")), SILENCE]))

@@ -78,7 +78,19 @@ def test_a_field_that_is_not_known_yet_ends_nothing(app, come_back):
     assert "Second" in kept.client.get(f"/conversations/{kept.id}/import/import-1").text
 
 
-NONSENSE = [b"", b"{", b"\xff\x00garbage", b"[]", b"5", b"null", b'"x"', b'{"visitor":5}', b'{"visitor":"x"}']
+NONSENSE = [
+    b"[" * 100_000,
+    b'{"x":' * 100_000,
+    b"",
+    b"{",
+    b"\xff\x00garbage",
+    b"[]",
+    b"5",
+    b"null",
+    b'"x"',
+    b'{"visitor":5}',
+    b'{"visitor":"x"}',
+]
 
 
 @pytest.mark.parametrize("content", NONSENSE)

@@ -71,7 +71,10 @@ def test_a_write_that_fails_raises_and_leaves_the_old_record(records, monkeypatc
     assert len(files(records)) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"99999999999\n{trunc", b"99999999999\n\xff"])
+DEEP = b"99999999999\n" + b"[" * 100_000
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"99999999999\n{trunc", b"99999999999\n\xff", DEEP])
 def test_a_damaged_record_is_set_aside_and_not_overwritten(records, content):
     records.set("a", 1)
     (path,) = records.folder.iterdir()

@@ -14,7 +14,7 @@ from time import monotonic, sleep
 import msgspec
 
 from .conversation import Answer
-from .files import OffLoop, at_once, each, flush_folder, flush_removal, keep_private, write_whole
+from .files import OffLoop, at_once, decoded, each, flush_folder, flush_removal, keep_private, write_whole
 from .reply import MOST_CHOICES, REASONING
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Logs:
     def kept(self, answer_id: str) -> Answer | None:
         """Return a settled answer that its record could not take. Raises OSError."""
         try:
-            answer = msgspec.json.decode(self._settled(answer_id).read_bytes(), type=Answer)
+            answer = decoded(self._settled(answer_id).read_bytes(), Answer)
         except FileNotFoundError:
             return None
         except ValueError:

@@ -16,7 +16,7 @@ from .backend import Backend
 from .budget import Budget
 from .conversation import Conversation, Refused, Unknown
 from .conversations import own_ids
-from .files import Files
+from .files import Files, decoded
 from .llm_errors import LLMError, TimedOut
 from .locks import Locks
 from .rates import Rates
@@ -183,10 +183,10 @@ class Audio:
 
     def _known(self, conversation_id: str, name: str) -> str | None:
         try:
-            return msgspec.json.decode(self.files.read(conversation_id, name), type=str)
+            return decoded(self.files.read(conversation_id, name), str)
         except Unknown:
             return None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError) as error:
             log.error("The words that are kept of a recording cannot be read: %s", type(error).__name__)
             return None
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from .candidate import BadImport, Candidate, Packed
 from .conversation import ID, Unknown
-from .files import Files
+from .files import Files, decoded
 from .wording import say
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def listed(files: Files, conversation_id: str, import_id: str) -> list[Choice]:
     forget_old(files, conversation_id)
     try:
         with _path(files, conversation_id, import_id).open("rb") as file:
-            choices = msgspec.json.decode(file.readline(), type=list[Choice])
+            choices = decoded(file.readline(), list[Choice])
     except (FileNotFoundError, ValueError):  # gone, or damaged
         raise gone() from None
     if not choices:
@@ -75,11 +75,11 @@ def chosen(files: Files, conversation_id: str, import_id: str, number: int) -> C
     forget_old(files, conversation_id)
     try:
         with _path(files, conversation_id, import_id).open("rb") as file:
-            choices = msgspec.json.decode(file.readline(), type=list[Choice])
+            choices = decoded(file.readline(), list[Choice])
             if not 0 <= number < len(choices):
                 raise BadImport(say("That is none of the conversations in the file."))
             file.seek(choices[number].start, 1)
-            return msgspec.json.decode(file.read(choices[number].size), type=Candidate)
+            return decoded(file.read(choices[number].size), Candidate)
     except (FileNotFoundError, ValueError):
         raise gone() from None
 

@@ -80,7 +80,7 @@ def load(files: Files, conversation_id: str, answer_id: str) -> list[Exchange]:
         return []
     try:
         return msgspec.convert(_decoded(content), list[Exchange])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         log.error("The exchanges of answer %s cannot be read: %s", answer_id, error)
         return []
 

@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from .conversation import Unknown, new_id
 from .wording import say
@@ -25,6 +27,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,80}(\.[a-z0-9]{1,12}){0,2}")
 PACKED = ".exchanges.json"
 PACKED_START = b"x"
 HALF = "new-"  # what the names of files begin with that are being written
+T = TypeVar("T")
 SLICE = 100  # entries of a folder that are looked at in one go
 GONE = say("That file is not here any more.")
 
@@ -55,6 +58,14 @@ def write_whole(path: Path, content: bytes | bytearray, *, durable: bool = True)
         raise
     if durable:
         flush_folder(path.parent)
+
+
+def decoded(content: bytes, kind: type[T]) -> T:
+    """Return what JSON of ours holds. Raises ValueError for what lies in its place, however deep it nests."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def make_folder(path: Path) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from cachelib.base import BaseCache
 
 from .conversation import new_id
-from .files import HALF, OffLoop, Removal, at_once, each, flush_removal, keep_private, slices, write_whole
+from .files import HALF, OffLoop, Removal, at_once, decoded, each, flush_removal, keep_private, slices, write_whole
 from .locks import Locks
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class RecordFiles(BaseCache):
             expiry, _, value = self._path(key).read_bytes().partition(b"\n")
         except FileNotFoundError:
             return None
-        return msgspec.json.decode(value, type=kind) if int(expiry) > time() else None
+        return decoded(value, kind) if int(expiry) > time() else None
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         """Write a record that lives `timeout` seconds, or for the folder's lifetime."""
@@ -185,7 +185,7 @@ class RecordFiles(BaseCache):
     def read_aside(self, key: str, why: Aside) -> Any:
         """Return the value of a record that was set aside; None where it cannot be read."""
         try:
-            return msgspec.json.decode(self._path(key).with_suffix(f".{why}").read_bytes().partition(b"\n")[2])
+            return decoded(self._path(key).with_suffix(f".{why}").read_bytes().partition(b"\n")[2], dict[str, Any])
         except (OSError, ValueError):
             return None
 
