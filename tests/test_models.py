@@ -282,6 +282,7 @@ def test_the_first_image_waits_for_the_list(config, openai):
 
 @pytest.mark.parametrize(("path", "model"), [("/images", "dall-e-3"), ("/completion", "davinci-002")])
 def test_what_is_no_chat_is_asked_of_a_model_that_can(chat, openai, path, model):
+    chat.client.get("/models/table")  # The list that the first page asked for has come.
     openai.models = listed([*OPENAI, {"id": "davinci-002"}])
     chat.client.post("/models/refresh")
     openai.enqueue(Reply.error(400, "Not now."))
@@ -422,6 +423,7 @@ def test_without_a_script_the_list_comes_with_the_page(visit, server):
 
 def test_an_endpoint_that_lists_models_for_speech_gives_the_page_its_buttons(chat, openai):
     assert "dictation" not in chat.page()
+    chat.client.get("/models/table")  # The list that the first page asked for has come.
     openai.models = listed(OPENAI)
     chat.client.post("/models/refresh")
     assert 'id="dictation"' in chat.page()
