@@ -185,7 +185,7 @@ class RecordFiles(BaseCache):
     def read_aside(self, key: str, why: Aside) -> Any:
         """Return the value of a record that was set aside; None where it cannot be read."""
         try:
-            return decoded(self._path(key).with_suffix(f".{why}").read_bytes().partition(b"\n")[2], dict[str, Any])
+            return decoded(self._path(key).with_suffix(f".{why}").read_bytes().partition(b"\n")[2], object)
         except (OSError, ValueError):
             return None
 
