@@ -11,9 +11,9 @@ monkey.patch_all()
 import os
 import socket
 from threading import Thread, get_native_id
-from webapp.serving import DISK_THREADS, OffLoop
+from webapp.serving import DISK_THREADS, DiskThreads
 
-off_loop, (gate, opens) = OffLoop(), os.pipe()
+off_loop, (gate, opens) = DiskThreads(), os.pipe()
 hanging = [Thread(target=off_loop, args=(os.read, gate, 1), daemon=True) for _ in range(DISK_THREADS + 5)]
 for thread in hanging:
     thread.start()

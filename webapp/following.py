@@ -126,10 +126,10 @@ class _Texts:
         """Return the HTML that is missing to an answer's whole texts."""
         texts = [(channel, self._text(channel), text) for channel, text in texts_of(answer).items()]
         return "".join(
-            _pieces(shown.name, shown.finish(text, anew=self.ended, broken_off=answer.can_continue))
-            + (self._rest(channel, answer) if shown.is_long else "")
-            for channel, shown, text in texts
-            if text or shown.length
+            _pieces(on_page.name, on_page.finish(text, anew=self.ended, broken_off=answer.can_continue))
+            + (self._rest(channel, answer) if on_page.is_long else "")
+            for channel, on_page, text in texts
+            if text or on_page.length
         )
 
     def _rest(self, channel: int, answer: Answer) -> str:

@@ -29,6 +29,7 @@ TRIES_OF_ADDRESS = (RateLimitItemPerMinute(5), RateLimitItemPerHour(30))
 TRIES_OF_ALL = (RateLimitItemPerMinute(60),)
 
 Counted = list[tuple[RateLimitItem, str]]  # each limit, and whose count it is
+Reached = tuple[RateLimitItem, str, int]  # a limit, whose count it is, and for how many seconds
 
 
 class TooMany(Refused):
@@ -47,7 +48,7 @@ class _Window:
         # Of this library's strategies, a moving window in memory would keep every key for ever.
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
-    def full(self, counted: Counted) -> tuple[RateLimitItem, str, int] | None:
+    def full(self, counted: Counted) -> Reached | None:
         """Return the limit that is reached and is so for longest, whose it is, and for how many seconds."""
         reached = [(limit, who, self._left(limit, who)) for limit, who in counted if not self._limiter.test(limit, who)]
         return max(reached, key=lambda one: one[2], default=None)
@@ -78,10 +79,8 @@ class Rates:
         """Count a question, or whatever else costs as much. Raises TooMany, and then counts nothing."""
         own = [(limit, f"visitor {visitor}") for limit in self._visitor]
         others = [(limit, f"address {network_of(address)}") for limit in self._address]
-        with self._lock:
-            reached = self._window.full([*own, *others])
-            if reached is None:
-                return self._window.count([*own, *others])
+        if (reached := self._count([*own, *others])) is None:
+            return
         limit, who, seconds = reached
         allowed = say_many("{number:,} question a minute", "{number:,} questions a minute", limit.amount)
         wait = _in_words(seconds)
@@ -102,10 +101,8 @@ class Rates:
     def count_visitor(self, address: str) -> None:
         """Count a visitor of whom something is kept for the first time. Raises TooMany, and then counts nothing."""
         counted: Counted = [(limit, f"newcomer {network_of(address)}") for limit in self._newcomers]
-        with self._lock:
-            reached = self._window.full(counted)
-            if reached is None:
-                return self._window.count(counted)
+        if (reached := self._count(counted)) is None:
+            return
         limit, _, seconds = reached
         raise TooMany(
             say(
@@ -121,11 +118,9 @@ class Rates:
         """Count bytes that are imported or kept of an import. Raises TooMany, and then counts nothing."""
         own = [(limit, f"visitor's import {visitor}") for limit in self._visitor_imports]
         others = [(limit, f"address's import {network_of(address)}") for limit in self._address_imports]
-        with self._lock:
-            reached = self._window.full([*own, *others])
-            if reached is None:
-                # A small file is work, too.
-                return self._window.count([*own, *others], max(1, ceil(size / 2**20)))
+        # A small file is work, too.
+        if (reached := self._count([*own, *others], max(1, ceil(size / 2**20)))) is None:
+            return
         limit, _, seconds = reached
         raise TooMany(
             say(
@@ -136,6 +131,14 @@ class Rates:
             ),
             seconds,
         )
+
+    def _count(self, counted: Counted, amount: int = 1) -> Reached | None:
+        """Count, unless a limit is reached; return that one."""
+        with self._lock:
+            reached = self._window.full(counted)
+            if reached is None:
+                self._window.count(counted, amount)
+            return reached
 
     def check_answers(self, visitor: str, owners: Collection[str]) -> None:
         """Raise TooMany where no further answer may begin beside those that run, of which each has an owner."""

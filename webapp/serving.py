@@ -126,7 +126,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         app.wsgi_app = _Bodies(app.wsgi_app)  # type: ignore[method-assign]
         app.debug = False  # whatever FLASK_DEBUG says: its traces are for nobody but a developer
         # A slow disk must not stop the other greenlets, so that what waits for it is done in a real thread.
-        off_loop = OffLoop()
+        off_loop = DiskThreads()
         for part in (app.extensions["store"].records, app.extensions["files"], app.extensions["answers"].logs):
             part.off_loop = off_loop
         app.extensions["backend"].start()
@@ -137,7 +137,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         Master(self).run()
 
 
-class OffLoop:
+class DiskThreads:
     """Does what waits for the disk in real threads of its own.
 
     The hub's are for names of hosts: a disk that hangs must keep nobody from being answered.
