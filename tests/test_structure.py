@@ -28,7 +28,7 @@ ALLOWED = {
     "room": {"conversation", "conversations", "files"},
     "visitor": {"chat", "conversation", "erasing", "farewell", "files", "i18n", "media", "meter", "store"},
     "erasing": set(),
-    "farewell": {"secret"},
+    "farewell": set(),
     "logs": set(),
     "answer_line": {"logs", "tokens", "turn"},
     "request_log": {"logs"},

@@ -21,7 +21,7 @@ from .forms import typed
 from .i18n import translated
 from .preferences import came_from
 from .rates import TooMany
-from .secret import installation_secret, proof_of
+from .secret import proof_of
 from .wording import Sentence, say
 
 log = logging.getLogger(__name__)
@@ -109,10 +109,8 @@ def _plain(code: str) -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Hook in. Raises OSError."""
     code: str | None = app.config["ACCESS_CODE"]
-    secret = installation_secret(app.config["DATA_DIR"])
-    app.extensions["door"] = Door(code, secret) if code else None
+    app.extensions["door"] = Door(code, app.extensions["secret"]) if code else None
     app.before_request(check)
     app.context_processor(lambda: {"signs_in": door() is not None})
     if app.config["HOST"] not in LOOPBACK and not code:

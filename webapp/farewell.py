@@ -11,15 +11,12 @@ from flask import Flask, current_app, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
-from .secret import installation_secret
-
 COOKIE = "farewell"
 SECONDS = 600
 
 
 def init_app(app: Flask) -> None:
-    """Hook in. Raises OSError."""
-    app.extensions["farewell"] = URLSafeTimedSerializer(installation_secret(app.config["DATA_DIR"]), salt=COOKIE)
+    app.extensions["farewell"] = URLSafeTimedSerializer(app.extensions["secret"], salt=COOKIE)
 
 
 def say_farewell(response: Response, kind: str, **what: int) -> Response:

@@ -45,13 +45,14 @@ class FolderTaken(Exception):
 
 
 def init_app(app: Flask) -> None:
-    """Set up the session and the store, in `DATA_DIR`. Raises OSError."""
+    """Set up the session, the store and the installation's secret, in `DATA_DIR`. Raises OSError."""
     lifetime = timedelta(days=app.config["SESSION_DAYS"] + SLACK)
     records = RecordFiles(app.config["DATA_DIR"] / "records", int(lifetime.total_seconds()))
     app.extensions["store"] = Store(records)
+    app.extensions["secret"] = secret = installation_secret(app.config["DATA_DIR"])
     app.config.update(
         SESSION_TYPE="cachelib",
-        SESSION_CACHELIB=Sessions(records, installation_secret(app.config["DATA_DIR"])),
+        SESSION_CACHELIB=Sessions(records, secret),
         SESSION_KEY_PREFIX=PREFIX,
         # Browsers tell cookies apart by host alone: another Parley, on another port, has other visitors.
         SESSION_COOKIE_NAME=f"parley-{installation(app.config['DATA_DIR'])}",
