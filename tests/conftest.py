@@ -286,10 +286,14 @@ class Server:
 
 @pytest.fixture
 def serve(tmp_path):
-    """Start servers that end with the test."""
+    """Start servers that end with the test; `first` is code that each runs before anything else."""
     servers = []
 
-    def start(**settings):
+    def start(first="", **settings):
+        if first:
+            (site := tmp_path / "site").mkdir()
+            (site / "sitecustomize.py").write_text(first)
+            settings["PYTHONPATH"] = str(site)
         servers.append(Server(tmp_path / "data", **settings))
         return servers[-1]
 

@@ -474,12 +474,7 @@ def test_a_stream_ends_when_its_visitor_leaves(app, live, openai, monkeypatch, a
 @pytest.mark.parametrize("address", ["/sign-out", "/visitor/delete"])
 def test_another_tab_that_follows_an_answer_hears_that_its_visitor_left(visit, live, openai, monkeypatch, address):
     monkeypatch.setattr("webapp.answers.HEARTBEAT", 0.05)
-    page = visit(live)
-    sign_in_on(page)
-    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
-    page.locator("#question").fill("One?")
-    page.keyboard.press("Enter")
-    expect(page.locator(".answer .text")).to_contain_text("Half")
+    page = with_half_an_answer(visit(live), openai)
     page.request.post(f"{live}{address}")
     expect(page.locator("#notice")).to_contain_text("not signed in. An answer that is being written goes on.")
     expect(page.locator(".following, .polling, #stop")).to_have_count(0)
@@ -510,6 +505,16 @@ def test_signing_in_with_the_keyboard_alone(visit, live, looks, script):
     page.locator("#sign-out").click()
     expect(page.locator("#code")).to_be_visible()
     visit.problems.clear()  # The console tells of every 401.
+
+
+def with_half_an_answer(page, openai):
+    """Sign in on a page, and let an answer stand on it that does not go on."""
+    sign_in_on(page)
+    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
+    page.locator("#question").fill("One?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".answer .text")).to_contain_text("Half")
+    return page
 
 
 def sign_in_on(page):
@@ -554,12 +559,7 @@ def test_what_was_typed_goes_with_who_signs_out_in_every_tab(visit, live):
 
 @pytest.mark.browser
 def test_an_answer_that_is_followed_by_somebody_signed_out_says_so_and_is_there_afterwards(visit, live, openai):
-    page = visit(live)
-    sign_in_on(page)
-    openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
-    page.locator("#question").fill("One?")
-    page.keyboard.press("Enter")
-    expect(page.locator(".answer .text")).to_contain_text("Half")
+    page = with_half_an_answer(visit(live), openai)
     page.request.post(f"{live}/sign-out")
     page.evaluate("new BroadcastChannel('parley').postMessage('changed')")  # Another tab asks for the page anew.
     expect(page.locator("#notice")).to_contain_text("not signed in")

@@ -213,12 +213,9 @@ os.fsync = lambda file: (sleep(0.03), real(file))[1]
 
 
 @pytest.fixture
-def hard(serve, openai, tmp_path):
+def hard(serve, openai):
     """A server whose disk takes 30 ms for each flush, as one with heads does: what is done there can be hit."""
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(HARD)
-    return serve(OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY="k", CHAT_MODEL="test-model", PYTHONPATH=str(site))
+    return serve(HARD, OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY="k", CHAT_MODEL="test-model")
 
 
 @pytest.mark.slow
@@ -366,12 +363,9 @@ os.fsync = fsync
 
 
 @pytest.fixture
-def slow(serve, openai, tmp_path):
+def slow(serve, openai):
     """A server whose disk, once there is a file `slow`, takes half a minute for each flush."""
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(SLOW)
-    return serve(OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY="k", CHAT_MODEL="m", PYTHONPATH=str(site))
+    return serve(SLOW, OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY="k", CHAT_MODEL="m")
 
 
 @pytest.mark.slow

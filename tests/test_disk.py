@@ -440,12 +440,7 @@ def test_a_slow_disk_stops_nobody_else(serve, openai, tmp_path):
     """Each flush waits until it is let go: who needs none is answered meanwhile."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(SLOW)
-    server = serve(
-        OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY="k", CHAT_MODEL="m", PYTHONPATH=str(site), GATE=str(gate)
-    )
+    server = serve(SLOW, OPENAI_BASE_URL=openai.base_url, OPENAI_API_KEY="k", CHAT_MODEL="m", GATE=str(gate))
     visitor, other = Visitor(server.url), Visitor(server.url)
     (tmp_path / "data" / "slow").touch()
     asking = threading.Thread(target=visitor.ask, args=("One?",))
