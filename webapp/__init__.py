@@ -42,15 +42,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         turns,
         visitor,
     )
-    from .answers import Answers
-    from .audio import Audio
-    from .backend import Backend
-    from .budget import Budget
     from .config import read
-    from .erasing import Erasing
-    from .files import Files
-    from .rates import Rates, Streams
-    from .room import Room
 
     app = Flask(__name__, template_folder="../templates", static_folder=None)
     app.config.from_mapping(read())
@@ -58,21 +50,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     app.jinja_options["trim_blocks"] = app.jinja_options["lstrip_blocks"] = True
 
     store.init_app(app)
-    backend = Backend(app.config)
-    app.extensions["backend"] = backend
-    app.extensions["files"] = files = Files(app.config["DATA_DIR"] / "files")
-    records = app.extensions["store"].records
-    app.extensions["budget"] = budget = Budget(records, app.config["TOKEN_BUDGET"], app.config["VISITOR_TOKEN_BUDGET"])
-    app.extensions["erasing"] = Erasing()
-    rates = Rates(app.config)
-    app.extensions["streams"] = Streams(app.config)
-    limits = [app.config[name] for name in ("MAX_TURNS", "VISITOR_MB", "MIN_FREE_MB")]
-    room = Room(app.extensions["store"], files, *limits)
-    app.extensions["answers"] = Answers(
-        app.extensions["store"], backend, files, budget, rates, room, app.config["DATA_DIR"] / "answers"
-    )
-    app.extensions["audio"] = Audio(backend, files, budget, rates, room, app.config["SPEECH_VOICE"])
-
+    _make_parts(app)
     forms.init_app(app)
     proxy.init_app(app)
     assets.init_app(app)
@@ -88,3 +66,25 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     for part in (chat, turns, panel, preferences, inspector, transfer, models, media, speech, visitor):
         app.register_blueprint(part.blueprint)
     return app
+
+
+def _make_parts(app: "Flask") -> None:
+    """Make what the pages work with, of the settings and the store. Raises what `create_app` does."""
+    from .answers import Answers
+    from .audio import Audio
+    from .backend import Backend
+    from .budget import Budget
+    from .erasing import Erasing
+    from .files import Files
+    from .rates import Rates, Streams
+    from .room import Room
+
+    config, parts, store = app.config, app.extensions, app.extensions["store"]
+    data = config["DATA_DIR"]
+    backend, rates, files = Backend(config), Rates(config), Files(data / "files")
+    budget = Budget(store.records, config["TOKEN_BUDGET"], config["VISITOR_TOKEN_BUDGET"])
+    room = Room(store, files, config["MAX_TURNS"], config["VISITOR_MB"], config["MIN_FREE_MB"])
+    parts["backend"], parts["files"], parts["budget"] = backend, files, budget
+    parts["answers"] = Answers(store, backend, files, budget, rates, room, data / "answers")
+    parts["audio"] = Audio(backend, files, budget, rates, room, config["SPEECH_VOICE"])
+    parts["streams"], parts["erasing"] = Streams(config), Erasing()
