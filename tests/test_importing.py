@@ -24,9 +24,13 @@ LIMIT = 2_000_000
 SENDING = Sending("test-model", "Be brief.", {}, "https://api.example.com/v1")
 
 
+def candidates(found):
+    return [one.opened() for one in found.packed]
+
+
 def only(document):
     content = document if isinstance(document, bytes) else json.dumps(document).encode()
-    (candidate,) = read(content, LIMIT).candidates
+    (candidate,) = candidates(read(content, LIMIT))
     return candidate
 
 
@@ -56,7 +60,7 @@ def chatgpt():
 
 
 def test_a_chatgpt_export_gives_the_branch_that_its_page_shows():
-    tea, other = chatgpt().candidates
+    tea, other = candidates(chatgpt())
     assert (tea.title, tea.created) == ("Tea and kettles", 1760000000.125)
     assert said(tea) == [
         ("这是什么茶？\nHow hot should the water be?", "乌龙茶。**90 °C**."),
@@ -74,8 +78,8 @@ def test_a_chatgpt_export_gives_the_branch_that_its_page_shows():
 def test_what_of_a_chatgpt_export_is_left_behind_is_counted():
     found = chatgpt()
     assert found.skipped == {"empty": 1}
-    assert found.candidates[0].skipped == {"hidden": 2, "attachment": 2, "tool": 2, "version": 1}
-    assert counted(Counter(found.candidates[0].skipped)) == [
+    assert candidates(found)[0].skipped == {"hidden": 2, "attachment": 2, "tool": 2, "version": 1}
+    assert counted(Counter(candidates(found)[0].skipped)) == [
         "2 messages to and from tools",
         "2 hidden messages",
         "1 message of another version",
@@ -85,9 +89,9 @@ def test_what_of_a_chatgpt_export_is_left_behind_is_counted():
 
 def test_a_chatgpt_archive_is_unpacked_also_where_it_is_split():
     content = (SAMPLES / "chatgpt-conversations.json").read_text()
-    assert len(read(zipped(conversations=content, user="{}"), LIMIT).candidates) == 2
+    assert len(candidates(read(zipped(conversations=content, user="{}"), LIMIT))) == 2
     split = read(zipped(export__conversations_000=content, export__conversations_001=content), LIMIT)
-    assert len(split.candidates) == 4
+    assert len(candidates(split)) == 4
     assert split.skipped == {"empty": 2}
 
 
@@ -377,7 +381,7 @@ def test_an_archive_that_would_unpack_all_at_once_is_not_unpacked(compression, m
 
 
 def test_an_archive_that_is_not_compressed_is_read():
-    (candidate,) = read(zipped(zipfile.ZIP_STORED, conversations=json.dumps(MESSAGES)), LIMIT).candidates
+    (candidate,) = candidates(read(zipped(zipfile.ZIP_STORED, conversations=json.dumps(MESSAGES)), LIMIT))
     assert len(candidate.turns) == 2
 
 
@@ -386,7 +390,7 @@ def test_a_long_list_is_decoded_one_conversation_at_a_time(monkeypatch):
     decoded = []
     decode = json_file._decoded
     monkeypatch.setattr(json_file, "_decoded", lambda document: decoded.append(len(document)) or decode(document))
-    assert len(read(content, LIMIT).candidates) == 20
+    assert len(candidates(read(content, LIMIT))) == 20
     assert len(decoded) == 20
     assert max(decoded) < len(content) / 10
 
@@ -416,7 +420,7 @@ def garbage_is_refused_or_clean(content):
         found = read(content, LIMIT)
     except BadImport:
         return
-    for candidate in found.candidates:
+    for candidate in candidates(found):
         conversation = Conversation(owner="o", mode=candidate.mode)
         add(conversation, candidate, "first")
         again = msgspec.json.decode(msgspec.json.encode(conversation), type=Conversation)

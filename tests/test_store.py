@@ -86,6 +86,26 @@ def test_a_damaged_record_is_set_aside_and_not_overwritten(records, content):
     assert aside.read_bytes() == content
 
 
+def test_the_last_record_that_was_set_aside_has_the_plain_name_and_all_of_them_go_with_it(records):
+    for content in (b"first", b"second", b"third"):
+        records.set("a", 1)
+        path = records._path("a")
+        path.write_bytes(content)
+        assert records.get("a") is None
+        assert path.with_suffix(".damaged").read_bytes() == content
+    assert sorted(path.read_bytes() for path in records.folder.iterdir()) == [b"first", b"second", b"third"]
+    records.delete("a")
+    assert files(records) == []
+
+
+def test_a_record_beside_many_is_deleted_without_a_look_at_the_others(records, monkeypatch):
+    monkeypatch.setattr("webapp.records.each", None)
+    records.set("a", 1)
+    records.set("b", 2)
+    records.delete("a")
+    assert (records.get("a"), records.get("b"), records.ids_in("a")) == (None, 2, set())
+
+
 def test_a_damaged_record_that_somebody_mends_meanwhile_is_read(records, monkeypatch):
     records.set("a", 1)
     path = records._path("a")

@@ -15,6 +15,7 @@ from webapp.importing import read
 
 from .conftest import statuses, texts, wait_until
 from .openai_server import DONE, SILENCE, Reply, chunk, event
+from .test_importing import only
 
 
 def talk(*questions):
@@ -188,7 +189,7 @@ def test_a_version_that_is_not_there_is_refused(number):
 
 def round_trip(conversation):
     document = to_json(conversation, Sending("m", "", {}, None), lambda answer_id: [])
-    (candidate,) = read(document, 2**20).candidates
+    candidate = only(document)
     again = Conversation(owner="me")
     add(again, candidate, "first")
     return again, document
@@ -241,7 +242,7 @@ def test_other_versions_that_are_none_are_refused(tail):
 def test_an_answer_that_is_not_there_is_not_shown():
     document = json.loads(round_trip(talk("A"))[1])
     document["turns"][0]["shown"] = 7
-    (candidate,) = read(json.dumps(document).encode(), 2**20).candidates
+    candidate = only(document)
     assert candidate.turns[0].answer.text == "A!"
 
 
@@ -249,7 +250,7 @@ def test_an_export_of_before_there_were_versions_is_read():
     document = json.loads(round_trip(talk("A"))[1])
     assert "other_versions" not in document
     document["parley"]["format"] = 1
-    (candidate,) = read(json.dumps(document).encode(), 2**20).candidates
+    candidate = only(document)
     assert candidate.turns[0].answer.text == "A!"
 
 

@@ -36,11 +36,6 @@ class Found(NamedTuple):
     packed: list[Packed]
     skipped: Counter[str]
 
-    @property
-    def candidates(self) -> list[Candidate]:
-        """All of them, opened."""
-        return [one.opened() for one in self.packed]
-
 
 def read(content: bytes, limit: int) -> Found:
     """Return every conversation in a file, unpacked no larger than `limit` bytes. Raises BadImport and TooLarge."""

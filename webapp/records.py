@@ -10,7 +10,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from time import time
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, get_args, overload
 
 import msgspec
 from cachelib.base import BaseCache
@@ -168,11 +168,14 @@ class RecordFiles(BaseCache):
         return self.folder / sha256(key.encode()).hexdigest()
 
     def set_aside(self, key: str, reason: object, why: Aside = "damaged") -> str:
-        """Keep a record that cannot be used under another name, where nothing overwrites it, and return that."""
+        """Keep a record that cannot be used under another name, where nothing overwrites it, and return that.
+
+        The last one has the plain name. So it ends last, and where there is none, there is no earlier one either.
+        """
         path = self._path(key)
         aside = path.with_suffix(f".{why}")
         if aside.exists():
-            aside = path.with_suffix(f".{new_id()}.{why}")
+            aside.rename(path.with_suffix(f".{new_id()}.{why}"))
         path.rename(aside)
         log.error("A record could not be used (%s); it is kept as %s.", reason, aside)
         return aside.name
@@ -194,6 +197,9 @@ class RecordFiles(BaseCache):
 
 
 def _with_asides(path: Path) -> list[Path]:
+    """Return a record's file and those set aside in its place; the folder is only looked through if there is one."""
+    if not any(path.with_suffix(f".{why}").exists() for why in get_args(Aside)):
+        return [path]
     return [path, *(other for other in each(path.parent) if other.name.startswith(f"{path.name}."))]
 
 
