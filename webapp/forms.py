@@ -54,6 +54,12 @@ def init_app(app: Flask) -> None:
     app.config["MAX_FORM_PARTS"] = MOST_FIELDS
 
 
+def allow_file(most: int) -> None:
+    """Let the form that is asked for bring a file along, of so many bytes in all."""
+    request.max_form_parts = MOST_PARTS_WITH_FILE
+    request.max_content_length = most
+
+
 def typed(*, beside_file: bool = False) -> str:
     """Return what came in a form that is refused: the question, else every field that was filled in.
 
@@ -61,8 +67,7 @@ def typed(*, beside_file: bool = False) -> str:
     that still sends it would not hear why.
     """
     if beside_file and request.mimetype == MULTIPART:
-        request.max_form_parts = MOST_PARTS_WITH_FILE
-        request.max_content_length = PATIENCE * MEGABYTE * max(current_app.config[name] for name in FILES)
+        allow_file(PATIENCE * MEGABYTE * max(current_app.config[name] for name in FILES))
     try:
         form = request.form
     except RequestEntityTooLarge:

@@ -13,15 +13,12 @@ from . import store
 from .audio import Audio, BadRecording
 from .chat import Reply, answers, opened, wants_fragment
 from .conversation import Answer, Busy, Conversation, Refused
-from .forms import MOST_PARTS_WITH_FILE
+from .forms import MEGABYTE, PATIENCE, allow_file
 from .spoken import LONGEST, has_code, is_cut
 from .wording import say
 
 blueprint = Blueprint("speech", __name__)
 
-MEGABYTE = 1 << 20
-# Of a recording that is too large, up to so many times the limit is read, to give back what was typed beside it.
-PATIENCE = 4
 # After these, and after Chinese and Japanese, words follow without a space.
 NO_SPACE_AFTER = re.compile(r"[\s(\[{“‘\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]\Z")
 
@@ -46,8 +43,7 @@ def transcribe(conversation_id: str) -> Reply:
 
     It goes to the chat's model only when the person sends it.
     """
-    request.max_form_parts = MOST_PARTS_WITH_FILE
-    request.max_content_length = PATIENCE * largest_recording() + current_app.config["MAX_CONTENT_LENGTH"]
+    allow_file(PATIENCE * largest_recording() + current_app.config["MAX_CONTENT_LENGTH"])
     form: Mapping[str, str] = {}
     try:
         form = _form()

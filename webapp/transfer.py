@@ -19,7 +19,7 @@ from .choices import Choice, chosen, forget, forget_old, gone, keep, listed
 from .conversation import ID, Conversation, Refused, Unknown, new_id
 from .exchange import load
 from .export import Sending, filename, to_json, to_markdown
-from .forms import MOST_PARTS_WITH_FILE
+from .forms import allow_file
 from .i18n import translated
 from .importing import read
 from .llm import known_parameters
@@ -240,8 +240,7 @@ def _limit() -> int:
 
 def _upload() -> bytes:
     """Return the file of the form that was posted. Raises BadImport and TooLarge."""
-    request.max_form_parts = MOST_PARTS_WITH_FILE
-    request.max_content_length = _limit() + FORM_OVERHEAD
+    allow_file(_limit() + FORM_OVERHEAD)
     try:
         file = request.files.get("file")
     except RequestEntityTooLarge:
