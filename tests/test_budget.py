@@ -1,13 +1,17 @@
 import json
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from time import time
 
 import msgspec
 import pytest
 
+from webapp import create_app
 from webapp.budget import DAY, Budget, BudgetSpent
 from webapp.records import RecordFiles
+
+from .conftest import Chat, statuses
+from .openai_server import DONE, Reply, chunk, event
 
 SAMPLES = Path(__file__).parent / "samples"
 NIGHT = 1_767_225_600  # 00:00 UTC of a day
@@ -157,3 +161,27 @@ def test_nothing_is_lost_where_many_spend_at_once(records, clock):
     for thread in threads:
         thread.join()
     assert budget.left("a") == 10**9 - 80
+
+
+def test_what_an_answer_spent_counts_for_a_question_that_comes_before_it_is_counted(config, openai, monkeypatch):
+    app = create_app({"TESTING": True, **config, "TOKEN_BUDGET": 50})
+    budget, reached, go_on = app.extensions["budget"], Event(), Event()
+    spend = budget.spend
+
+    def held(*spent):
+        reached.set()
+        assert go_on.wait(10)
+        spend(*spent)
+
+    monkeypatch.setattr(budget, "spend", held)
+    openai.enqueue(Reply([event(chunk("Yes", "stop", usage={"prompt_tokens": 45, "completion_tokens": 5})), DONE]))
+    chat = Chat(app.test_client())
+    chat.ask("One?")
+    assert reached.wait(10)
+    assert statuses(chat.page()) == ["done"]
+    (running,) = app.extensions["answers"]._running.values()
+    wait = running.settled.wait
+    monkeypatch.setattr(running.settled, "wait", lambda seconds: (go_on.set(), wait(seconds)))
+    assert chat.ask("Two?").status_code == 429
+    assert openai.questions == ["One?"]
+    app.extensions["answers"].shut_down()

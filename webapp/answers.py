@@ -76,6 +76,7 @@ class Answers:
         """
         if self._stopping:
             raise ServerStopping
+        self._wait_for_ended(conversation.owner)
         self.budget.check(conversation.owner)
         self.room.check_size({conversation.id, *own_ids(conversation.owner)})
         self.room.check_record(conversation.id)
@@ -104,6 +105,11 @@ class Answers:
             except RuntimeError as error:  # There are too many of them.
                 self._finish(running, "failed", Failure("Unforeseen", str(error)))
         return edited, turn
+
+    def _wait_for_ended(self, owner: str) -> None:
+        """Wait for a visitor's answers that have ended to be settled: what they spent counts for the next question."""
+        for running in [one for one in list(self._running.values()) if one.owner == owner and one.ended]:
+            running.settled.wait(SETTLED_WITHIN)
 
     def _admit(self, answer: Answer, conversation: Conversation, address: str) -> RunningAnswer:
         """Take an answer among those that run. Raises TooMany, and then nothing of the change is saved."""

@@ -118,9 +118,9 @@ class Settling:
             if running.id in self._late and answer:
                 log.warning("Answer %s is saved now.", running.id)
             self.logs.remove(running.id)
+            if answer:
+                self._account(edited, answer)
             self._let_go(ended)
-        if answer:
-            self._account(edited, answer)
         return True
 
     def _let_go(self, ended: Ended) -> None:
