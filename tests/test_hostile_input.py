@@ -441,8 +441,8 @@ def test_an_archive_of_very_many_files_is_refused():
 
 def test_brackets_and_commas_in_a_text_are_text():
     text = '[{,"\\' * 300_000
-    (candidate,) = read(json.dumps([{"role": "user", "content": text}]).encode(), 50 * 2**20).candidates
-    assert candidate.turns[0].question == text
+    (packed,) = read(json.dumps([{"role": "user", "content": text}]).encode(), 50 * 2**20).packed
+    assert packed.opened().turns[0].question == text
 
 
 @given(st.text(st.characters(codec=None) | st.sampled_from('\ud83d\ude00\udc00\\u"')))
