@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import expect
 
-from webapp import create_app
+from webapp import create_app, running
+from webapp.call import Call
 from webapp.conversation import Answer, Conversation
 from webapp.conversations import Unreadable
 from webapp.store import hold
@@ -420,10 +421,23 @@ class Model:
     def __init__(self, openai, seed):
         self.random = random.Random(seed)
         self.guard = threading.Lock()
-        self.rounds = []  # in which each request came
+        self.rounds = []  # in which each request was caused
         self.failed = set()
         self.round = 0
         openai._next = self.reply
+
+    def mark(self, app, monkeypatch):
+        """Let each request say in which round it was caused: one that was stopped may come when the next is on."""
+        llm = app.extensions["answers"].backend.llm
+        send = llm.send
+
+        def call():
+            made = Call()
+            made.round = self.round
+            return made
+
+        monkeypatch.setattr(running, "Call", call)
+        monkeypatch.setattr(llm, "send", lambda path, body, call: send(path, {**body, "user": str(call.round)}, call))
 
     def whole(self, number):
         return f"reply{number} text{number} end{number}."
@@ -431,7 +445,7 @@ class Model:
     def reply(self, path, body):
         with self.guard:
             number = len(self.rounds)
-            self.rounds.append(self.round)
+            self.rounds.append(float(body["user"]))
             kind = self.random.choice(["done", "done", "done", "slowly", "cut", "failed"])
             if kind == "failed":
                 self.failed.add(number)
@@ -602,10 +616,11 @@ def shown_exchanges(page):
 
 
 @pytest.mark.slow
-def test_two_tabs_on_one_conversation_lose_and_double_nothing(live, chat, app, openai):
+def test_two_tabs_on_one_conversation_lose_and_double_nothing(live, chat, app, openai, monkeypatch):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     model = Model(openai, seed)
+    model.mark(app, monkeypatch)
     oracle = Oracle(model)
     owner = owner_of(app, chat.id)
 

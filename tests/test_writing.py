@@ -228,9 +228,9 @@ def test_the_draft_of_any_other_text_area_outlives_a_reload(page):
 
 
 def test_up_edits_the_last_question_from_an_empty_box_only(page):
-    for question in ("One?", "Two?"):
+    for count, question in enumerate(("One?", "Two?"), 1):
         ask(page, question)
-        answered(page)
+        expect(page.locator(".answer[data-status=done]")).to_have_count(count)
         expect(page.locator("#stop")).to_have_count(0)
     page.locator("#question").fill("x")
     page.locator("#question").press("ArrowUp")
