@@ -16,7 +16,7 @@ from webapp import create_app
 from webapp.exchange import Exchange
 from webapp.sweep import sweep
 
-from .conftest import Chat, statuses, texts
+from .conftest import Chat, statuses, texts, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -115,17 +115,11 @@ def test_the_json_holds_what_was_sent_and_came_back(chat, app, openai):
 def test_a_running_answer_is_exported_as_far_as_it_has_come(chat, openai):
     openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
     chat.ask("Hello")
-    for _ in chat.client.get(stream_of(chat), buffered=False).response:
-        break
+    wait_until(lambda: texts(chat.page()) == ["Half"])
     assert "Half\n\n*Still being written" in export(chat, "markdown").text
     notebook = nbformat.reads(export(chat, "notebook").text, as_version=4)
     assert notebook.cells[1].outputs[0].text == "Half\n"
     chat.post("stop")
-
-
-def stream_of(chat):
-    answer_id = re.findall(r'id="answer-([\w-]+)"', chat.page())[-1]
-    return f"/conversations/{chat.id}/answers/{answer_id}/stream"
 
 
 @pytest.mark.parametrize("path", ["export", "export/json", "import/abc"])
