@@ -12,6 +12,7 @@ from time import monotonic, sleep
 import pytest
 from flask import Flask
 from jinja2 import BytecodeCache
+from playwright.sync_api import expect
 from werkzeug.serving import make_server
 
 from webapp import catalog, create_app
@@ -36,6 +37,9 @@ LIMITS += ("MIN_FREE_MB", "VISITOR_STREAMS", "MAX_STREAMS")
 UNLIMITED = dict.fromkeys(LIMITS, 0)
 catalog.RECENT = 0
 
+WAIT = 20  # seconds; it only ends a test that hangs
+expect.set_options(timeout=WAIT * 1000)
+
 
 class Compiled(BytecodeCache):
     """The templates as an earlier application of this process compiled them: that takes longer than most tests."""
@@ -54,7 +58,7 @@ class Compiled(BytecodeCache):
 Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": Compiled()}
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=WAIT):
     """Return the condition's first true value. It is asked again and again; the time only ends a hanging test."""
     until = monotonic() + seconds
     while not (value := condition()):
@@ -345,7 +349,7 @@ def visit(browser, request):
             context = browser.new_context(**options)
             contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(WAIT * 1000)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: message.type == "error" and problems.append(message.text))
         page.goto(url)

@@ -4,7 +4,7 @@
     server.replies["Hello?"] = Reply.text("Hello")    # whoever asks this gets that, in whatever order they come
     server.bodies                                     # the JSON bodies of the requests, in order
     server.uploads                                    # (name, type, bytes) of the files that came in forms
-    server.closed_by_client.wait(1)                   # somebody hung up on an answer
+    server.closed_by_client.wait(20)                  # somebody hung up on an answer
 
 A reply is a list of steps: bytes are sent, a number is waited for in seconds, `RESET` breaks the
 connection as a crash does, `SILENCE` sends nothing until the other side hangs up, and an Event is waited for.

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from . import nginx
-from .conftest import launch
+from .conftest import WAIT, launch
 from .test_nginx import behind, follows_piece_by_piece
 
 __all__ = ["behind"]  # A fixture.
@@ -53,7 +53,7 @@ def new_page(chromium):
     def make(**options):
         contexts.append(chromium.new_context(ignore_https_errors=True, **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(WAIT * 1000)
         return page
 
     yield make

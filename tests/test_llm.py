@@ -124,7 +124,7 @@ def test_closing_a_call_ends_the_request_upstream_also_while_the_model_is_silent
     wait_until(lambda: openai.bodies)
     began = monotonic()
     call.close()
-    assert openai.closed_by_client.wait(5)
+    assert openai.closed_by_client.wait(20)
     asking.join(5)
     assert monotonic() - began < 1  # The promise: within a second.
     assert [type(error) for error in failed] == [llm_errors.Stopped]

@@ -154,7 +154,7 @@ def test_an_image_that_is_being_drawn_can_be_stopped(visit, server, openai):
     expect(page.locator(".following")).to_have_text("Drawing…")
     page.locator("#stop").click()
     last(page, "stopped")
-    assert openai.closed_by_client.wait(5)
+    assert openai.closed_by_client.wait(20)
 
 
 def test_every_mode_is_reached_from_every_other(page):
