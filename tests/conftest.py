@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from time import monotonic, sleep
 
+import psutil
 import pytest
 from flask import Flask
 from jinja2 import BytecodeCache
@@ -233,6 +234,13 @@ def ask(page, question="One?"):
     page.locator("#question").press("Enter")
 
 
+def runs(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # It ended in between.
+        return False
+
+
 class Server:
     """Parley as people run it: `python -m webapp` in a process of its own, on a free port."""
 
@@ -272,6 +280,11 @@ class Server:
     def complaints(self):
         """The lines of the log that tell of something wrong."""
         return [line for line in self.log.splitlines() if " INFO " not in line]
+
+    def processes(self):
+        """Return the master, its worker and, where there is one, the local model's process."""
+        master = psutil.Process(self.process.pid)
+        return [master, *master.children(recursive=True)]
 
     def kill(self):
         self.process.kill()

@@ -13,13 +13,12 @@ from time import monotonic
 from urllib.parse import urlencode
 
 import msgspec
-import psutil
 import pytest
 
 from webapp.conversation import Conversation
 from webapp.records import RecordFiles
 
-from .conftest import statuses, texts, wait_until
+from .conftest import runs, statuses, texts, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 from .visitor import Visitor
 
@@ -31,10 +30,6 @@ PHASES = {"ask": "asking", "edit": "editing", "clear": "clearing", "import": "im
 WORDS = [f"{number} 字 " for number in range(60)]
 WHOLE = "".join(WORDS)
 LOST = (OSError, HTTPException)
-
-
-def children(pid):
-    return psutil.Process(pid).children(recursive=True)
 
 
 class Client:
@@ -170,14 +165,14 @@ def attempt(action, *arguments):
 
 def kill(server, whom):
     """Kill the master, the worker, or all processes at once; return when all that is to be gone is."""
-    running = children(server.process.pid)
+    running = server.processes()[1:]
     if whom == "worker":
         running = running[:1]
         running[0].kill()
     else:
         (os.killpg if whom == "group" else os.kill)(server.process.pid, signal.SIGKILL)
         server.process.wait()
-    wait_until(lambda: not [one for one in running if one.is_running() and one.status() != psutil.STATUS_ZOMBIE])
+    wait_until(lambda: not any(map(runs, running)))
 
 
 def check(client, folder):
@@ -295,14 +290,14 @@ def test_the_local_model_is_back_after_each_kill(serve, tmp_path):
     back = []
     for number, whom in enumerate(("model", "both", "master", "model")):
         threading.Event().wait(chance.random() * 0.3)
-        _, model = children(server.process.pid)
+        _, _, model = server.processes()
         seen = texts(visitor.page())[-1]
         began = monotonic()
         if whom == "model":
             model.kill()
         else:
             kill(server, "group" if whom == "both" else whom)
-            wait_until(lambda model=model: not model.is_running() or model.status() == psutil.STATUS_ZOMBIE)
+            wait_until(lambda model=model: not runs(model))
             if whom != "worker":
                 server.start()
         page = wait_until(
@@ -315,9 +310,9 @@ def test_the_local_model_is_back_after_each_kill(serve, tmp_path):
     print("from the kill to the first words of the next answer, in seconds:", [round(one, 1) for one in back])
     conversation = msgspec.convert(RecordFiles(folder / "records", 60).get(f"conversation:{visitor.id}"), Conversation)
     assert len(conversation.turns) == 5
-    terminated = children(server.process.pid)
+    terminated = server.processes()[1:]
     assert server.terminate() == 0
-    assert not [one for one in terminated if one.is_running()]
+    assert not any(map(runs, terminated))
 
 
 @pytest.fixture
@@ -404,6 +399,6 @@ def test_an_end_on_a_slow_disk_refuses_politely_and_loses_nothing(slow, openai, 
 @pytest.mark.model
 def test_an_end_while_the_local_model_loads_leaves_no_process(serve):
     server = serve()
-    running = wait_until(lambda: len(found := children(server.process.pid)) == 2 and found)
+    running = wait_until(lambda: len(found := server.processes()) == 3 and found)
     assert server.terminate() == 0
-    wait_until(lambda: not [one for one in running if one.is_running()])
+    wait_until(lambda: not any(map(runs, running)))

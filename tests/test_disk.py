@@ -9,7 +9,6 @@ import threading
 from io import BytesIO
 from pathlib import Path
 
-import psutil
 import pytest
 from werkzeug.test import Client
 
@@ -403,7 +402,7 @@ class Limited(Server):
     """The real server, whose files cannot grow beyond a size: what it writes comes short, as on a full disk."""
 
     def limit(self, size):
-        for child in psutil.Process(self.process.pid).children(recursive=True):
+        for child in self.processes()[1:]:
             resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 

@@ -5,7 +5,6 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
 
 from bench.hostile import attacks
@@ -97,7 +96,7 @@ def test_what_is_hardly_http_is_refused_and_no_more(server):
 def test_nothing_that_is_sent_takes_very_much(server):
     visitor = Visitor(server.url)
     visitor.ask("What was asked before?")
-    (worker,) = psutil.Process(server.process.pid).children()
+    _, worker = server.processes()
     status = Path(f"/proc/{worker.pid}/status")
 
     def megabytes(name):

@@ -8,13 +8,12 @@ import subprocess
 import sys
 from urllib.request import urlopen
 
-import psutil
 import pytest
 
 from webapp.config import SETTINGS
 from webapp.local_model import find
 
-from .conftest import ROOT, statuses, texts, wait_until
+from .conftest import ROOT, runs, statuses, texts, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 from .visitor import Visitor
 
@@ -34,18 +33,6 @@ def run(*arguments, cwd=ROOT, **environ):
 @pytest.fixture
 def endpoint(openai):
     return {"OPENAI_BASE_URL": openai.base_url, "OPENAI_API_KEY": "sk-test", "CHAT_MODEL": "test-model"}
-
-
-def children(pid):
-    """Return the processes that a process has started, and those that they have."""
-    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-
-
-def runs(pid):
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_help_names_every_setting():
@@ -158,10 +145,10 @@ def test_a_normal_stop_settles_what_runs_and_leaves_no_process(serve, endpoint, 
     openai.enqueue(Reply([event(chunk("Half an answer")), SILENCE]))
     visitor.ask("One?")
     wait_until(lambda: texts(visitor.page()) == ["Half an answer"])
-    started = [server.process.pid, *children(server.process.pid)]
+    started = server.processes()
     server.terminate(how)
     assert openai.closed_by_client.wait(20)
-    assert not [pid for pid in started if runs(pid)]
+    assert not any(map(runs, started))
 
     server.start()
     page = visitor.page()
@@ -172,10 +159,10 @@ def test_a_normal_stop_settles_what_runs_and_leaves_no_process(serve, endpoint, 
 @pytest.mark.parametrize("time", range(3))
 def test_ctrl_c_reaches_the_whole_group_and_ends_it_quietly(serve, endpoint, time):
     server = serve(**endpoint)
-    started = [server.process.pid, *children(server.process.pid)]
+    started = server.processes()
     os.killpg(server.process.pid, signal.SIGINT)
     assert server.process.wait(20) == 0
-    assert wait_until(lambda: not [pid for pid in started if runs(pid)])
+    assert wait_until(lambda: not any(map(runs, started)))
     assert server.complaints == []
 
 
@@ -211,8 +198,8 @@ def test_kill_9_of_the_worker_alone_is_survived_too(serve, endpoint, openai):
     openai.enqueue(Reply([event(chunk("Half an answer")), SILENCE]))
     visitor.ask("One?")
     wait_until(lambda: texts(visitor.page()) == ["Half an answer"])
-    (worker,) = children(server.process.pid)
-    os.kill(worker, signal.SIGKILL)
+    _, worker = server.processes()
+    worker.kill()
     wait_until(lambda: not runs(worker))
     page = wait_until(lambda: visitor.page(quietly=True), seconds=20)
     assert statuses(page) == ["interrupted"]
@@ -269,10 +256,10 @@ def test_without_a_setting_the_local_model_answers(serve):
     visitor.ask("What is the capital of China?")
     page = wait_until(lambda: statuses(page := visitor.page()) == ["done"] and page, seconds=60)
     assert "Beijing" in texts(page)[0]
-    started = [server.process.pid, *children(server.process.pid)]
+    started = server.processes()
     assert len(started) == 3
     server.kill()
-    wait_until(lambda: not [pid for pid in started if runs(pid)])
+    wait_until(lambda: not any(map(runs, started)))
 
 
 @pytest.mark.model
@@ -291,8 +278,8 @@ def test_the_local_model_completes_too(serve):
 @pytest.mark.model
 def test_a_local_model_that_dies_comes_back(serve):
     server, visitor = answered_locally(serve)
-    _, model = children(server.process.pid)
-    os.kill(model, signal.SIGKILL)
+    _, _, model = server.processes()
+    model.kill()
     visitor.ask("What is the capital of France?")
     page = wait_until(lambda: "pending" not in statuses(page := visitor.page()) and page, seconds=60)
     if statuses(page)[-1] == "failed":  # The question came in the moment of its death.
@@ -320,5 +307,5 @@ def test_a_model_file_that_does_not_load_is_told_in_the_turn_and_tried_again(ser
 @pytest.mark.model
 def test_the_local_models_key_and_ours_are_in_no_process_list(serve):
     server, _ = answered_locally(serve)
-    for pid in children(server.process.pid):
-        assert re.fullmatch(r"\S*python\S* -m webapp(\.local_model)?", " ".join(psutil.Process(pid).cmdline()))
+    for process in server.processes()[1:]:
+        assert re.fullmatch(r"\S*python\S* -m webapp(\.local_model)?", " ".join(process.cmdline()))

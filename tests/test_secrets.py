@@ -264,8 +264,7 @@ def test_no_secret_comes_out_or_is_kept(serve, openai, planted):
     look_around(person, openai)
     sent = {headers["Authorization"] for headers in openai.headers}
     assert len(sent) == 1 and [found(line.encode()) for line in sent] == [["password"]]  # in place of the key
-    processes = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(recursive=True)]
-    lines = " ".join(" ".join(process.cmdline()) for process in processes)
+    lines = " ".join(" ".join(process.cmdline()) for process in server.processes())
     folder = Path(server.settings["DATA_DIR"])
     server.terminate()
     places = [
@@ -322,8 +321,7 @@ def test_a_start_that_fails_repeats_no_secret(tmp_path):
 
 def started(server, number):
     """Return the processes that a server has started, once there are so many."""
-    parent = psutil.Process(server.process.pid)
-    return wait_until(lambda: len(found := parent.children(recursive=True)) >= number and found)
+    return wait_until(lambda: len(found := server.processes()[1:]) >= number and found)
 
 
 @pytest.mark.model

@@ -118,6 +118,7 @@ def local(tmp_path_factory):
 
 
 @pytest.mark.model
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("questions", [ENGLISH, CHINESE], ids=["English", "Chinese"])
 @pytest.mark.parametrize("counts", [True, False], ids=["counted", "estimated"])
 def test_with_the_local_model_it_is_within_15_percent(local, questions, counts):
