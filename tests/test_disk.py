@@ -13,6 +13,7 @@ import pytest
 from werkzeug.test import Client
 
 from webapp import answer_log, create_app, erasing, running, settling, store
+from webapp.i18n import catalogue
 
 from .conftest import Chat, Server, statuses, texts, wait_until
 from .disk import FAULTS, Disk
@@ -40,6 +41,12 @@ def reason(fault):
     return os.strerror(FAULTS[fault])
 
 
+def in_chinese(chat, path="/", **form):
+    """Return what a Chinese reader is shown; without a form the page is only looked at."""
+    headers = {"Accept-Language": "zh-CN"}
+    return (chat.client.post(path, data=form, headers=headers) if form else chat.client.get(path, headers=headers)).text
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("htmx", [True, False])
 def test_a_question_that_cannot_be_saved_is_given_back_and_costs_nothing(chat, openai, disk, fault, htmx):
@@ -49,6 +56,8 @@ def test_a_question_that_cannot_be_saved_is_given_back_and_costs_nothing(chat, o
         assert refused.status_code == 503
         assert reason(fault) in refused.text
         assert htmx or "What I typed?" in refused.text
+        refused = in_chinese(chat, f"/conversations/{chat.id}/ask", question="我的问题？")
+        assert f"无法保存或读取对话：{catalogue('zh-CN')[reason(fault)]}。" in refused
         page = chat.page()  # What is there can be read.
         assert texts(page) == ["You said: One?"]
     assert len(openai.bodies) == 1
@@ -85,6 +94,7 @@ def test_an_answer_that_cannot_be_saved_is_shown_and_saved_by_itself(
         page = wait_until(lambda: "Not saved yet" in (page := chat.page()) and page)
         assert (statuses(page), texts(page)) == (["done"], ["Half and half"])
         assert f"Not saved yet: {reason(fault)}." in page
+        assert f"尚未保存：{catalogue('zh-CN')[reason(fault)]}。" in in_chinese(chat)
         assert "event: end" in chat.stream().text
         still = re.search(r'hx-get="(/[^"]*/unsaved)"', page)[1]
         assert chat.client.get(still).status_code == 204

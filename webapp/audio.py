@@ -16,6 +16,7 @@ from .backend import Backend
 from .budget import Budget
 from .conversation import Conversation, Refused, Unknown
 from .conversations import own_ids
+from .disk import reason_of
 from .files import Files, decoded
 from .llm_errors import LLMError, TimedOut
 from .locks import Locks
@@ -154,7 +155,7 @@ class Audio:
                 self.files.write(of.id, name, content)
             except OSError as error:
                 log.error("The sound of an answer could not be kept: %s", error.strerror)
-                raise NotKept(error.strerror or str(error)) from None
+                raise NotKept(reason_of(error)) from None
             return name
 
     def spoken(self, conversation_id: str, text: str) -> list[str | None]:

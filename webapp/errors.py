@@ -7,6 +7,7 @@ from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 
 from .conversation import Refused
+from .disk import reason_of
 from .forms import typed
 from .i18n import translated
 from .store import FolderTaken
@@ -47,12 +48,11 @@ def _http(error: HTTPException) -> Response:
 
 def _disk(error: OSError) -> Response:
     log.exception("The data folder cannot be used.")
-    reason = error.strerror or type(error).__name__
     return _answer(
         say(
             "The conversation cannot be saved or read: {reason}. What was saved before is kept; try again when the "
             "server's disk is well.",
-            reason=reason,
+            reason=reason_of(error),
         ),
         503,
     )

@@ -16,6 +16,7 @@ from .answer_log import Logs
 from .budget import Budget
 from .conversation import Answer, Conversation, Refused
 from .conversations import Store, Unreadable
+from .disk import reason_of
 from .ended import Ended, estimate_usage
 from .files import Files
 from .running import RunningAnswer, recover
@@ -210,5 +211,5 @@ class Settling:
 
 
 def _reason(error: Exception) -> str:
-    """Return in a few words, the system's own, why something could not be saved."""
-    return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+    """Return in a few words why something could not be saved."""
+    return reason_of(error) if isinstance(error, OSError) else str(error) or type(error).__name__
