@@ -16,7 +16,7 @@ MODULES = {path.stem: path for path in (ROOT / "webapp").glob("*.py")}
 ALLOWED = {
     "audio": {
         *("backend", "budget", "conversation", "files", "llm_errors", "locks", "rates", "sound", "spoken", "tokens"),
-        *("conversations", "room"),
+        *("conversations", "disk", "room"),
     },
     "media": {"chat", "conversation", "files", "store"},
     "speech": {"audio", "chat", "conversation", "forms", "spoken", "store"},
@@ -41,6 +41,7 @@ ALLOWED = {
     "i18n": {"wording"},
     "preferences": {"i18n"},
     "failure": set(),
+    "disk": set(),
     "turn": {"failure"},
     "conversation": {"failure", "turn"},
     "question": {"conversation"},
@@ -113,7 +114,7 @@ ALLOWED = {
     "ended": {"conversation", "exchange", "failure", "files", "pictures", "running", "tokens"},
     "settling": {
         *("answer_line", "answer_log", "budget", "conversation", "conversations", "ended", "exchange", "files"),
-        *("running", "tokens"),
+        *("disk", "running", "tokens"),
     },
     "records": {"conversation", "files", "locks"},
     "conversations": {"conversation", "locks", "records"},
@@ -144,7 +145,7 @@ ALLOWED = {
     "beginning": {"conversation", "growth", "unfolding"},
     "allotment": {"beginning", "conversation", "running"},
     "following": {"answers", "beginning", "conversation", "growth", "i18n", "pausing", "reply", "running"},
-    "errors": {"conversation", "forms", "i18n", "store"},
+    "errors": {"conversation", "disk", "forms", "i18n", "store"},
     "json_text": set(),
     "parameter": {"conversation"},
     "parameter_table": {"conversation", "parameter"},
@@ -243,7 +244,7 @@ WITHOUT_FLASK = (
 )
 WITHOUT_FLASK += ("setting", "setting_table", "records", "conversations", "room", "logs", "answer_line")
 WITHOUT_FLASK += ("child", "answer_log", "ended", "running", "settling")
-WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "field")
+WITHOUT_FLASK += ("wording", "turn", "excerpt", "failure", "disk", "field")
 WITHOUT_FLASK += ("fences", "markdown", "writer", "inline", "source", "mathml", "highlighting", "links", "han")
 WITHOUT_FLASK += ("allotment", "beginning", "growth", "emphasis", "mending", "unfolding")
 WITHOUT_FLASK += ("tokens", "sending", "prices", "budget", "rates", "secret")
