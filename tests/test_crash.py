@@ -312,7 +312,7 @@ def test_the_local_model_is_back_after_each_kill(serve, tmp_path):
     assert len(conversation.turns) == 5
     terminated = server.processes()[1:]
     assert server.terminate() == 0
-    assert not any(map(runs, terminated))
+    assert not [one for one in terminated if one.is_running()]
 
 
 @pytest.fixture
@@ -401,4 +401,4 @@ def test_an_end_while_the_local_model_loads_leaves_no_process(serve):
     server = serve()
     running = wait_until(lambda: len(found := server.processes()) == 3 and found)
     assert server.terminate() == 0
-    wait_until(lambda: not any(map(runs, running)))
+    wait_until(lambda: not [one for one in running if one.is_running()])
