@@ -38,7 +38,7 @@ LIMITS += ("MIN_FREE_MB", "VISITOR_STREAMS", "MAX_STREAMS")
 UNLIMITED = dict.fromkeys(LIMITS, 0)
 catalog.RECENT = 0
 
-WAIT = 20  # seconds; it only ends a test that hangs
+WAIT = 60  # seconds; it only ends a test that hangs
 expect.set_options(timeout=WAIT * 1000)
 
 
@@ -234,6 +234,23 @@ def ask(page, question="One?"):
     page.locator("#question").press("Enter")
 
 
+def intercept(page, pattern, handler, **options):
+    """Answer an open page's requests in the server's place, from its very next one on.
+
+    Chromium tells a page's process of a new route beside keys and clicks, which may come first. A request of
+    the page's own that has met a route shows that the page knows.
+    """
+    page.route(pattern, handler, **options)
+    met = []
+
+    def meet(route):
+        met.append(route)
+        route.fulfill(body="")
+
+    page.route("**/healthz?met", meet)
+    wait_until(lambda: page.evaluate("() => fetch('/healthz?met').then(() => true)") and met)
+
+
 def runs(process):
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
@@ -292,7 +309,7 @@ class Server:
 
     def terminate(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        return self.process.wait(20)
+        return self.process.wait(WAIT)
 
     def close(self):
         if self.process is None:

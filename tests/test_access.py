@@ -15,7 +15,7 @@ from webapp import create_app
 from webapp.access import RULES, Door
 from webapp.config import SettingError, read
 
-from .conftest import UNLIMITED, Chat, statuses, texts, wait_until
+from .conftest import UNLIMITED, WAIT, Chat, intercept, statuses, texts, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 from .test_accessible import check
 
@@ -347,7 +347,7 @@ def test_another_code_ends_what_streams_as_well(serve, openai):
     opener = build_opener(HTTPCookieProcessor(CookieJar()), ProxyHandler({}))
 
     def opened(path, **form):
-        return opener.open(f"{server.url}{path}", urlencode(form).encode() if form else None, timeout=20)
+        return opener.open(f"{server.url}{path}", urlencode(form).encode() if form else None, timeout=WAIT)
 
     openai.enqueue(Reply([event(chunk("Half")), SILENCE]))
     page = opened("/sign-in", code=CODE).read().decode()
@@ -580,7 +580,7 @@ def test_a_stream_that_is_not_let_in_any_more_says_so_once_and_stops_asking(visi
         app.extensions["door"] = Door("another code", b"")
         route.continue_()
 
-    page.route("**/stream**", close)
+    intercept(page, "**/stream**", close)
     page.locator("#question").fill("One?")
     page.keyboard.press("Enter")
     expect(page.locator("#notice")).to_contain_text("not signed in")

@@ -4,6 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from .conftest import intercept
 from .openai_server import SILENCE, Reply, chunk, event
 
 pytestmark = pytest.mark.browser
@@ -60,7 +61,7 @@ def test_the_conversation_in_all_its_states(visit, page, openai):
     openai.enqueue(Reply.error(401, "Wrong key."))
     ask(page, status="failed")
     check(page, "with a failure")
-    page.route("**/ask", lambda route: route.abort())
+    intercept(page, "**/ask", lambda route: route.abort())
     page.locator("#question").fill("x")
     page.locator("#send").click()
     expect(page.locator("#notice .notice")).to_be_visible()

@@ -10,7 +10,7 @@ from webapp import create_app
 from webapp.budget import DAY, Budget, BudgetSpent
 from webapp.records import RecordFiles
 
-from .conftest import Chat, statuses
+from .conftest import WAIT, Chat, statuses
 from .openai_server import DONE, Reply, chunk, event
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -170,14 +170,14 @@ def test_what_an_answer_spent_counts_for_a_question_that_comes_before_it_is_coun
 
     def held(*spent):
         reached.set()
-        assert go_on.wait(10)
+        assert go_on.wait(WAIT)
         spend(*spent)
 
     monkeypatch.setattr(budget, "spend", held)
     openai.enqueue(Reply([event(chunk("Yes", "stop", usage={"prompt_tokens": 45, "completion_tokens": 5})), DONE]))
     chat = Chat(app.test_client())
     chat.ask("One?")
-    assert reached.wait(10)
+    assert reached.wait(WAIT)
     assert statuses(chat.page()) == ["done"]
     (running,) = app.extensions["answers"]._running.values()
     wait = running.settled.wait

@@ -12,7 +12,7 @@ from webapp.conversation import Conversation
 from webapp.kinds import context_tokens, kinds_of, named
 from webapp.llm_errors import ServerFailed
 
-from .conftest import wait_until
+from .conftest import WAIT, wait_until
 from .openai_server import Reply
 
 NAMES = {
@@ -186,7 +186,7 @@ class Slow:
 
     def __call__(self):
         self.asked += 1
-        assert self.let.wait(10)
+        assert self.let.wait(WAIT)
         return self.objects
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from webapp import create_app
 
-from .conftest import Chat, element, statuses, texts, wait_until
+from .conftest import WAIT, Chat, element, statuses, texts, wait_until
 from .openai_server import DONE, RESET, SILENCE, Reply, chunk, event
 from .page_text import PageText, words
 
@@ -92,7 +92,7 @@ def test_a_page_without_a_script_follows_a_running_answer(chat, openai):
     assert statuses(page) == ["stopped"]
     assert texts(page) == ["Half an"]
     assert "http-equiv" not in page
-    assert openai.closed_by_client.wait(20)
+    assert openai.closed_by_client.wait(WAIT)
 
 
 def test_a_second_question_meanwhile_is_refused_and_stays_in_the_box(chat, openai):
@@ -173,7 +173,7 @@ def test_clear_asks_first_and_leaves_nothing(chat, openai, app):
     assert len(statuses(chat.page())) == 2
     assert chat.post("clear", confirmed="yes").status_code == 303
     assert statuses(chat.page()) == []
-    assert openai.closed_by_client.wait(20)
+    assert openai.closed_by_client.wait(WAIT)
     assert not list((app.config["DATA_DIR"] / "answers").iterdir())
     assert "One?" not in "".join(path.read_text() for path in (app.config["DATA_DIR"] / "records").iterdir())
 

@@ -18,7 +18,7 @@ import pytest
 from webapp.conversation import Conversation
 from webapp.records import RecordFiles
 
-from .conftest import runs, statuses, texts, wait_until
+from .conftest import WAIT, runs, statuses, texts, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 from .visitor import Visitor
 
@@ -47,7 +47,7 @@ class Client:
 
     def post(self, path, form, **headers):
         """Return a reply's text; raises one of LOST where there was none."""
-        connection = HTTPConnection("127.0.0.1", int(self.server.settings["PORT"]), timeout=20)
+        connection = HTTPConnection("127.0.0.1", int(self.server.settings["PORT"]), timeout=WAIT)
         body = form if isinstance(form, bytes) else urlencode(form)
         kind = {"Content-Type": "application/x-www-form-urlencoded"} | headers
         cookie = "; ".join(f"{one.name}={one.value}" for one in self.cookies())
@@ -93,7 +93,7 @@ class Client:
     def follow(self, address):
         self.following = answer_id = address.split("/")[4]
         stream = f"{self.server.url}{address}"
-        with self._in("streaming"), self.visitor.opener.open(stream, timeout=20) as lines:
+        with self._in("streaming"), self.visitor.opener.open(stream, timeout=WAIT) as lines:
             for line in lines:
                 if found := re.match(rb"id: (\d+)", line):
                     self.received[answer_id] = max(int(found[1]), self.received.get(answer_id, 0))
@@ -177,7 +177,7 @@ def kill(server, whom):
 
 def check(client, folder):
     """What holds after every crash."""
-    page = wait_until(lambda: client.visitor.page(quietly=True), seconds=30)
+    page = wait_until(lambda: client.visitor.page(quietly=True))
     assert "pending" not in statuses(page)
     conversation = client.record(folder)
     turns = list(conversation.every_turn())
@@ -286,7 +286,7 @@ def test_the_local_model_is_back_after_each_kill(serve, tmp_path):
     visitor = Visitor(server.url)
     visitor.post(f"/conversations/{visitor.id}/parameters", max_tokens="100")
     visitor.ask("What is the capital of China?")
-    wait_until(lambda: texts(visitor.page())[-1].strip(), seconds=60)
+    wait_until(lambda: texts(visitor.page())[-1].strip())
     back = []
     for number, whom in enumerate(("model", "both", "master", "model")):
         threading.Event().wait(chance.random() * 0.3)
@@ -305,7 +305,7 @@ def test_the_local_model_is_back_after_each_kill(serve, tmp_path):
         )
         assert texts(page)[-1].startswith(seen.rstrip()[:-1])
         visitor.ask(f"Round {number}: what is the capital of France?")
-        wait_until(lambda: answered(visitor), seconds=60)
+        wait_until(lambda: answered(visitor))
         back.append(monotonic() - began)
     print("from the kill to the first words of the next answer, in seconds:", [round(one, 1) for one in back])
     conversation = msgspec.convert(RecordFiles(folder / "records", 60).get(f"conversation:{visitor.id}"), Conversation)
@@ -324,7 +324,7 @@ def silent(serve, openai, tmp_path):
     visitor.ask("One?")
     page = wait_until(lambda: texts(page := visitor.page()) == ["Half"] and page)
     address = re.search(r'hx-sse:connect="([^"]+)"', page)[1].replace("&amp;", "&")
-    stream = visitor.opener.open(f"{server.url}{address}", timeout=20)
+    stream = visitor.opener.open(f"{server.url}{address}", timeout=WAIT)
     upload = socket.create_connection(("127.0.0.1", int(server.settings["PORT"])))
     upload.sendall(b"POST /conversations/x/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\nhalf")
     yield server, visitor, stream
@@ -375,7 +375,7 @@ def test_an_end_on_a_slow_disk_refuses_politely_and_loses_nothing(slow, openai, 
     (tmp_path / "data" / "slow").touch()
     ending = threading.Thread(target=slow.terminate)
     ending.start()
-    connection = HTTPConnection("127.0.0.1", int(slow.settings["PORT"]), timeout=20)
+    connection = HTTPConnection("127.0.0.1", int(slow.settings["PORT"]), timeout=WAIT)
     wait_until(lambda: openai.closed_by_client.is_set())
     cookie = "; ".join(f"{one.name}={one.value}" for one in other.cookies())
     for headers in ({"HX-Request": "true"}, {}):

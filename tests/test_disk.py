@@ -15,7 +15,7 @@ from werkzeug.test import Client
 from webapp import answer_log, create_app, erasing, running, settling, store
 from webapp.i18n import catalogue
 
-from .conftest import Chat, Server, statuses, texts, wait_until
+from .conftest import WAIT, Chat, Server, statuses, texts, wait_until
 from .disk import FAULTS, Disk
 from .openai_server import DONE, PNG, SILENCE, Reply, chunk, event
 from .test_visitor import everything_in
@@ -297,7 +297,7 @@ class Gate:
         def gated(conversation_id, name, content, *, durable=True):
             if not self.waits.is_set():
                 self.waits.set()
-                assert self.opened.wait(10)
+                assert self.opened.wait(WAIT)
             write(conversation_id, name, content, durable=durable)
             self.durable.append(durable)
             self.behind.set()
@@ -330,13 +330,13 @@ def test_what_a_slow_disk_writes_late_comes_over_nothing_newer(app, chat, openai
     gate = Gate(app.extensions["files"], monkeypatch)
     monkeypatch.setattr("webapp.answers.READ_OUT_WITHIN", 0.01)
     chat.ask("One?")
-    assert gate.waits.wait(10)
+    assert gate.waits.wait(WAIT)
     path = "/visitor/delete" if ending == "delete" else f"/conversations/{chat.id}/{ending}"
     form = {"data": {"confirmed": "yes"}, "headers": {"Cookie": chat.cookie(), "Host": "localhost"}}
     client = Client(app, use_cookies=False)  # Flask's keeps contexts, which are not another thread's.
     acting = threading.Thread(target=client.post, args=(path,), kwargs=form)
     acting.start()
-    assert gate.behind.wait(10)
+    assert gate.behind.wait(WAIT)
     gate.opened.set()
     acting.join()
     wait_until(lambda: len(gate.durable) == 2)
@@ -435,7 +435,7 @@ def test_the_real_server_on_a_disk_without_room(tmp_path, openai):
         assert log.read_text().endswith("汉字 the")  # The rest of it did not fit.
         assert len(texts(other.page())) == 0
         server.limit(resource.RLIM_INFINITY)
-        wait_until(lambda: not list((tmp_path / "data/answers").iterdir()), seconds=20)
+        wait_until(lambda: not list((tmp_path / "data/answers").iterdir()))
         server.kill()
         server.start()
         page = visitor.page()

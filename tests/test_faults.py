@@ -1,6 +1,7 @@
 """What an endpoint can send that is not the API: each ends in a message, and keeps all text that came before it."""
 
 import json
+from threading import Event
 
 import pytest
 
@@ -11,6 +12,7 @@ from webapp.llm import LLM, Endpoint
 from webapp.reply import Reply as Read
 from webapp.reply import read
 
+from .conftest import WAIT
 from .openai_server import DONE, RESET, Reply, chunk, event
 
 BODY = {"model": "test-model", "messages": [{"role": "user", "content": "Hello?"}], "stream": True}
@@ -20,8 +22,8 @@ BODY = {"model": "test-model", "messages": [{"role": "user", "content": "Hello?"
 def ask(openai):
     """Ask, and return the text that came and the name of the error, if there was one."""
 
-    def ask(reply, timeout=5, **more):
-        llm = LLM(lambda: Endpoint(openai.base_url, "sk"), connect_timeout=5, answer_timeout=timeout)
+    def ask(reply, timeout=WAIT, **more):
+        llm = LLM(lambda: Endpoint(openai.base_url, "sk"), connect_timeout=WAIT, answer_timeout=timeout)
         openai.enqueue(reply)
         came, error = [], None
         try:
@@ -110,10 +112,11 @@ def test_an_absurd_waiting_time_is_none(headers):
 
 
 def test_a_question_is_asked_once_where_its_form_comes_again_while_it_is_pending(chat, app, openai):
-    gate = Reply([event(chunk("a")), 0.2, event(chunk(finish="stop")), DONE])
-    openai.enqueue(gate)
+    gate = Event()
+    openai.enqueue(Reply([event(chunk("a")), gate, event(chunk(finish="stop")), DONE]))
     chat.ask("One?", turn="the-same")
     chat.ask("One?", turn="the-same")
+    gate.set()
     chat.settled()
     assert len(openai.bodies) == 1
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import ask
+from .conftest import ask, intercept
 from .openai_server import Reply, chunk, event
 
 pytestmark = pytest.mark.browser
@@ -46,7 +46,7 @@ def put(page, where, attributes):
 def test_no_attribute_for_htmx_is_obeyed_in_a_models_text(page, name, where):
     asked = []
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
-    page.route("**/stolen", lambda route: route.fulfill(body=""))
+    intercept(page, "**/stolen", lambda route: route.fulfill(body=""))
     put(page, where, {name: "/stolen", **ATTRIBUTES[name]})
     put(page, "main", {"hx-get": "/healthz", "hx-trigger": "load"})  # What is ours is obeyed; the other came first.
     with page.expect_request("**/healthz"):
@@ -77,7 +77,9 @@ def test_no_script_makes_html_of_text(visit, page):
 
 @pytest.mark.parametrize("tag", ["script", "iframe", "object", "embed", "base", "link", "style", "meta"])
 def test_what_would_run_or_load_comes_out_as_text(page, tag):
-    page.route("**/fragment", lambda route: route.fulfill(content_type="text/html", body=f"<p>one</p><{tag} src=/x>"))
+    intercept(
+        page, "**/fragment", lambda route: route.fulfill(content_type="text/html", body=f"<p>one</p><{tag} src=/x>")
+    )
     page.evaluate("() => htmx.ajax('GET', '/fragment', { target: '#notice', swap: 'innerHTML' })")
     expect(page.locator("#notice")).to_contain_text(f"<{tag} src=/x>")
     assert page.locator(f"#notice {tag}").count() == 0

@@ -18,7 +18,7 @@ from webapp.markdown import render
 from webapp.unfolding import Unfolding, ended
 
 from . import hostile
-from .conftest import Chat, ask
+from .conftest import Chat, ask, intercept
 from .openai_server import DONE, SILENCE, Reply, chunk, event
 from .page_text import PageText
 from .test_modes import Mode
@@ -339,7 +339,8 @@ def test_no_stream_is_obeyed_wherever_its_text_is_cut(watched, app, openai):
         body = "".join(_event(html, {0: at}) for at, html in enumerate(bodies))
         route.fulfill(content_type="text/event-stream", body=body + "event: end\ndata:\n\n")
 
-    watched.route("**/stream?*", stream)
+    intercept(watched, "**/stream?*", stream)
+    watched.left.clear()
     ask(watched)
     last = watched.locator(".answer .text > *").last
     watched.wait_for_function(

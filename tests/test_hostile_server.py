@@ -9,6 +9,7 @@ import pytest
 
 from bench.hostile import attacks
 
+from .conftest import WAIT
 from .visitor import Visitor
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -67,7 +68,7 @@ COSTLY = (
 def raw(url, sent):
     """Send bytes, no more of them, and return all that comes back."""
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=WAIT) as connection:
         received = b""
         try:
             connection.sendall(sent)

@@ -7,6 +7,8 @@ import pytest
 
 from webapp.local_model import LocalModel, LocalModelError, name_of
 
+from .conftest import WAIT
+
 
 @pytest.mark.parametrize(
     ("file", "name"),
@@ -80,7 +82,7 @@ def test_its_log_has_nothing_of_what_is_asked(model):
     told = model("fine.gguf")
     address = urlsplit(told.model.address()[0])
     for _ in range(3):
-        with socket.create_connection((address.hostname, address.port), timeout=20) as asked:
+        with socket.create_connection((address.hostname, address.port), timeout=WAIT) as asked:
             asked.sendall(b"\x1b]0;what was typed\x07\n2026-11-27 A FORGED LINE")
             assert asked.recv(100) == b"heard"
     assert told.log.read_bytes() == b"loading fine.gguf\n"

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from threading import Event
 from urllib.error import HTTPError
 
 import pytest
@@ -168,12 +169,14 @@ def test_what_is_sent_is_nowhere_in_the_log(lines):
 
 
 def test_a_stream_is_logged_when_it_ends_and_a_client_that_goes_is_no_error(lines, openai):
-    openai.enqueue(Reply([event(chunk("Half")), 0.3, event(chunk(finish="stop")), event("[DONE]")]))
+    gate = Event()
+    openai.enqueue(Reply([event(chunk("Half")), gate, event(chunk(finish="stop")), event("[DONE]")]))
     visitor = Visitor(lines.server.url)
     page = visitor.ask("One?")
     answer = re.search(r'id="answer-([\w-]+)"', page)[1]
     with visitor.opener.open(f"{visitor.url}/conversations/{visitor.id}/answers/{answer}/stream") as stream:
         assert not [line for line in lines("request") if "stream" in (line["route"] or "")]
+        gate.set()
         stream.read()
     streamed = wait_until(lambda: [line for line in lines("request") if "stream" in (line["route"] or "")])[0]
     assert streamed["answer"] == answer

@@ -13,7 +13,7 @@ import pytest
 from webapp.config import SETTINGS
 from webapp.local_model import find
 
-from .conftest import ROOT, runs, statuses, texts, wait_until
+from .conftest import ROOT, WAIT, runs, statuses, texts, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 from .visitor import Visitor
 
@@ -147,7 +147,7 @@ def test_a_normal_stop_settles_what_runs_and_leaves_no_process(serve, endpoint, 
     wait_until(lambda: texts(visitor.page()) == ["Half an answer"])
     started = server.processes()
     server.terminate(how)
-    assert openai.closed_by_client.wait(20)
+    assert openai.closed_by_client.wait(WAIT)
     assert not any(map(runs, started))
 
     server.start()
@@ -161,7 +161,7 @@ def test_ctrl_c_reaches_the_whole_group_and_ends_it_quietly(serve, endpoint, tim
     server = serve(**endpoint)
     started = server.processes()
     os.killpg(server.process.pid, signal.SIGINT)
-    assert server.process.wait(20) == 0
+    assert server.process.wait(WAIT) == 0
     assert wait_until(lambda: not any(map(runs, started)))
     assert server.complaints == []
 
@@ -175,7 +175,7 @@ def test_kill_9_in_the_middle_of_an_answer_loses_nothing(serve, endpoint, openai
     visitor.ask("Two?")
     seen = wait_until(lambda: len(found := texts(visitor.page())) == 2 and len(found[1]) > 100 and found[1])
     server.kill()
-    assert openai.closed_by_client.wait(20)
+    assert openai.closed_by_client.wait(WAIT)
 
     server.start()  # At once, on the same port and folder.
     page = visitor.page()
@@ -201,7 +201,7 @@ def test_kill_9_of_the_worker_alone_is_survived_too(serve, endpoint, openai):
     _, worker = server.processes()
     worker.kill()
     wait_until(lambda: not runs(worker))
-    page = wait_until(lambda: visitor.page(quietly=True), seconds=20)
+    page = wait_until(lambda: visitor.page(quietly=True))
     assert statuses(page) == ["interrupted"]
     assert texts(page) == ["Half an answer"]
 
@@ -226,13 +226,13 @@ def test_flask_runs_it_too(tmp_path, endpoint, openai):
     command = [sys.executable, "-m", "flask", "--app", "webapp", "run", "--debug", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=-3, stderr=-3, start_new_session=True)
     try:
-        visitor = wait_until(lambda: Visitor.at(f"http://127.0.0.1:{port}"), seconds=30)
+        visitor = wait_until(lambda: Visitor.at(f"http://127.0.0.1:{port}"))
         visitor.ask("One?")
         page = wait_until(lambda: statuses(page := visitor.page()) == ["done"] and page)
         assert texts(page) == ["You said: One?"]
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+        process.wait(WAIT)
 
 
 def answered_locally(serve):
@@ -240,7 +240,7 @@ def answered_locally(serve):
     server = serve()
     visitor = Visitor(server.url)
     visitor.ask("What is the capital of China?")
-    wait_until(lambda: statuses(visitor.page()) == ["done"], seconds=60)
+    wait_until(lambda: statuses(visitor.page()) == ["done"])
     return server, visitor
 
 
@@ -254,7 +254,7 @@ def test_without_a_setting_the_local_model_answers(serve):
     assert "for trying things out" in page
     assert "OPENAI_API_KEY" in page
     visitor.ask("What is the capital of China?")
-    page = wait_until(lambda: statuses(page := visitor.page()) == ["done"] and page, seconds=60)
+    page = wait_until(lambda: statuses(page := visitor.page()) == ["done"] and page)
     assert "Beijing" in texts(page)[0]
     started = server.processes()
     assert len(started) == 3
@@ -268,7 +268,7 @@ def test_the_local_model_completes_too(serve):
     visitor = Visitor(server.url, "/completion")
     visitor.post(f"/conversations/{visitor.id}/parameters", max_tokens="12", temperature="0")
     visitor.ask("The capital of France is the city of")
-    page = wait_until(lambda: "pending" not in statuses(page := visitor.page()) and page, seconds=60)
+    page = wait_until(lambda: "pending" not in statuses(page := visitor.page()) and page)
     assert statuses(page) == ["done"]
     assert "Paris" in texts(page)[0]
     assert "Cut off at the limit" in page
@@ -281,10 +281,10 @@ def test_a_local_model_that_dies_comes_back(serve):
     _, _, model = server.processes()
     model.kill()
     visitor.ask("What is the capital of France?")
-    page = wait_until(lambda: "pending" not in statuses(page := visitor.page()) and page, seconds=60)
+    page = wait_until(lambda: "pending" not in statuses(page := visitor.page()) and page)
     if statuses(page)[-1] == "failed":  # The question came in the moment of its death.
         visitor.post(re.findall(r'action="(/[^"]*/retry)"', page)[-1])
-    page = wait_until(lambda: statuses(page := visitor.page()) == ["done", "done"] and page, seconds=60)
+    page = wait_until(lambda: statuses(page := visitor.page()) == ["done", "done"] and page)
     assert "Paris" in texts(page)[1]
 
 
@@ -294,14 +294,14 @@ def test_a_model_file_that_does_not_load_is_told_in_the_turn_and_tried_again(ser
     broken.write_bytes(b"GGUF, but no model")
     visitor = Visitor(serve(LOCAL_MODEL=str(broken)).url)
     visitor.ask("One?")
-    page = wait_until(lambda: statuses(page := visitor.page()) == ["failed"] and page, seconds=60)
+    page = wait_until(lambda: statuses(page := visitor.page()) == ["failed"] and page)
     assert f"The local model does not start from {broken}." in page
     assert "local-model.log" in page
     broken.unlink()
     broken.symlink_to(find())
     visitor.post(re.findall(r'action="(/[^"]*/retry)"', page)[0])
     # Its first words are enough: on a busy machine a long answer of the small model takes a minute.
-    wait_until(lambda: texts(visitor.page())[0].strip(), seconds=60)
+    wait_until(lambda: texts(visitor.page())[0].strip())
 
 
 @pytest.mark.model

@@ -1,12 +1,13 @@
 import json
 import re
+from threading import Event
 
 import pytest
 
 from webapp.budget import BudgetSpent
 from webapp.conversation import Answer, Picture, Turn
 
-from .conftest import conversation_of, owner_of, wait_until
+from .conftest import conversation_of, intercept, owner_of, wait_until
 from .openai_server import DONE, Reply, chunk, event
 
 USAGE = {
@@ -183,11 +184,13 @@ def test_typing_shows_the_estimate_and_neither_tells_other_tabs_nor_takes_the_fo
 @pytest.mark.browser
 def test_what_is_typed_while_a_question_is_on_its_way_is_estimated_and_stays(live, visit, openai):
     page = visit(live)
-    openai.enqueue(Reply([event(chunk("Slow")), 1, event(chunk(finish="stop", usage=USAGE)), DONE]))
+    gate = Event()
+    openai.enqueue(Reply([event(chunk("Slow")), gate, event(chunk(finish="stop", usage=USAGE)), DONE]))
     page.locator("#question").fill("One?")
     page.locator("#question").press("Enter")
     page.locator(".following").wait_for()
     page.locator("#question").press_sequentially("Two?")
+    gate.set()
     page.locator(".usage").wait_for()
     wait_until(lambda: "1,250 of history + " in page.locator("#estimate").inner_text())
     assert page.locator("#question").input_value() == "Two?"
@@ -197,7 +200,7 @@ def test_what_is_typed_while_a_question_is_on_its_way_is_estimated_and_stays(liv
 def test_an_estimate_whose_place_is_gone_tells_no_other_tab(live, visit):
     page = visit(live)
     held = []
-    page.route("**/estimate", lambda route: held.append(route))
+    intercept(page, "**/estimate", lambda route: held.append(route))
     page.evaluate("""() => {
         window.heard = [];
         new BroadcastChannel("parley").onmessage = (event) => heard.push(event.data);

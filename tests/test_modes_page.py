@@ -6,7 +6,7 @@ import threading
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import ask
+from .conftest import WAIT, ask
 from .openai_server import DONE, SILENCE, Reply, chunk, event
 
 pytestmark = pytest.mark.browser
@@ -154,7 +154,7 @@ def test_an_image_that_is_being_drawn_can_be_stopped(visit, server, openai):
     expect(page.locator(".following")).to_have_text("Drawing…")
     page.locator("#stop").click()
     last(page, "stopped")
-    assert openai.closed_by_client.wait(20)
+    assert openai.closed_by_client.wait(WAIT)
 
 
 def test_every_mode_is_reached_from_every_other(page):

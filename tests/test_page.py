@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from .conftest import ask, wait_until
+from .conftest import WAIT, ask, intercept, wait_until
 from .openai_server import DONE, SILENCE, Reply, chunk, event
 
 pytestmark = pytest.mark.browser
@@ -21,7 +21,7 @@ def answer(page, status, index=-1):
     """Wait for the last answer to have a status, and return its text."""
     turns = page.locator("article.turn .answer")
     last = turns.nth(index) if index >= 0 else turns.last
-    wait_until(lambda: turns.count() and last.get_attribute("data-status") == status, seconds=20)
+    wait_until(lambda: turns.count() and last.get_attribute("data-status") == status)
     return last.locator(".text").text_content().strip()
 
 
@@ -112,7 +112,7 @@ def test_a_reload_in_the_middle_goes_on_and_is_whole(page, openai):
 
 def test_an_answer_is_followed_also_where_the_first_connection_failed(visit, page, openai):
     openai.enqueue(words(30))
-    page.route("**/stream*", lambda route: route.abort(), times=2)
+    intercept(page, "**/stream*", lambda route: route.abort(), times=2)
     ask(page, "One?")
     wait_until(lambda: "Connection lost" in page.locator(".following").inner_text())
     assert answer(page, "done") == "".join(f"word{i} " for i in range(30)).strip()
@@ -148,7 +148,7 @@ def test_stop_ends_the_answer_and_the_request_and_keeps_the_text(page, openai):
     ask(page, "One?")
     wait_until(lambda: text(page) == "Half an answer")
     page.locator("#stop").click()
-    assert openai.closed_by_client.wait(20)
+    assert openai.closed_by_client.wait(WAIT)
     assert answer(page, "stopped") == "Half an answer"
     assert page.locator("#stop").count() == 0
     assert page.locator("button.retry").count() == 1
@@ -190,7 +190,7 @@ def test_clear_stops_what_runs(page, openai):
     wait_until(lambda: text(page) == "Half")
     page.once("dialog", lambda dialog: dialog.accept())
     page.locator("#clear").click()
-    assert openai.closed_by_client.wait(20)
+    assert openai.closed_by_client.wait(WAIT)
     wait_until(lambda: page.locator("article.turn").count() == 0)
     assert page.locator("#stop").count() == 0
 
@@ -264,14 +264,16 @@ def test_a_draft_survives_a_reload_and_goes_when_it_is_sent(page):
 
 
 def test_the_box_has_the_focus_when_an_answer_ends_while_stop_had_it(page, openai):
-    openai.enqueue(
-        Reply([event(chunk("Half")), 0.5, event(chunk(" and half")), 0.5, event(chunk(finish="stop")), DONE])
-    )
+    more, end = threading.Event(), threading.Event()
+    steps = [event(chunk("Half")), more, event(chunk(" and half")), end, event(chunk(finish="stop")), DONE]
+    openai.enqueue(Reply(steps))
     ask(page, "One?")
     wait_until(lambda: text(page) == "Half")
     page.locator("#stop").focus()
+    more.set()
     wait_until(lambda: text(page) == "Half and half")
     assert page.evaluate("document.activeElement.id") == "stop"
+    end.set()
     answer(page, "done")
     wait_until(lambda: page.evaluate("document.activeElement.id") == "question")
 
@@ -337,15 +339,19 @@ def test_the_page_stays_at_its_end_while_the_reader_is_there_and_only_then(page,
     def distance():
         return page.evaluate("document.documentElement.scrollHeight - innerHeight - scrollY")
 
-    openai.enqueue(Reply.text(*["line\n\n"] * 300, delay=0.005))
+    gate = threading.Event()
+    lines = [part for _ in range(150) for part in (event(chunk("line\n\n")), 0.005)]
+    openai.enqueue(Reply([*lines, gate, *lines, event(chunk(finish="stop")), DONE]))
     ask(page, "One?")
-    wait_until(lambda: page.evaluate("scrollY") > 500)
+    wait_until(lambda: text(page).count("line") == 150)
     # Between a piece of text and the frame that shows it, the end is further down.
-    wait_until(lambda: distance() < 60)
+    wait_until(lambda: page.evaluate("scrollY") > 500 and distance() < 60)
+    end = distance()
     page.mouse.move(300, 300)
     page.mouse.wheel(0, -400)
-    page.wait_for_timeout(100)
+    wait_until(lambda: distance() > end + 399)
     reading = page.evaluate("scrollY")
+    gate.set()
     answer(page, "done")
     assert page.evaluate("scrollY") == reading
     page.reload()
@@ -373,16 +379,18 @@ def test_nothing_is_wider_than_a_narrow_phone(visit, server, openai):
 
 def test_without_a_script_everything_can_be_done(visit, server, openai):
     page = visit(server.url, java_script_enabled=False)
-    openai.enqueue(Reply([event(chunk("Half ")), 3, event(chunk("an answer")), SILENCE]))
+    gate = threading.Event()
+    openai.enqueue(Reply([event(chunk("Half ")), gate, event(chunk("an answer")), SILENCE]))
     page.locator("#question").fill("One?")
     page.locator("#send").click()
     # The page loads itself again every second.
     wait_until(lambda: text(page) == "Half")
+    gate.set()
     wait_until(lambda: text(page) == "Half an answer")
     page.locator("#stop").click()
     # The page's own reload may come in between; either way it is stopped in the end.
     page.locator('.answer[data-status="stopped"]').wait_for()
-    assert openai.closed_by_client.wait(20)
+    assert openai.closed_by_client.wait(WAIT)
     page.locator("button.retry").click()
     wait_until(lambda: text(page) == "You said: One?")
     openai.enqueue(Reply.text("One, ", finish="length"), Reply.text("two."))

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from webapp.parameter_table import TABLE, parameters_of
 
-from .conftest import Chat, conversation_of, wait_until
+from .conftest import Chat, conversation_of, intercept, wait_until
 from .openai_server import SILENCE, Reply
 
 
@@ -290,7 +290,7 @@ def test_a_panel_that_is_not_there_or_not_reached_says_so(visit, live):
     link.click()
     save = page.get_by_role("button", name="Save")
     expect(save).to_be_visible()
-    page.context.set_offline(True)
+    intercept(page, "**/parameters", lambda route: route.abort())
     save.click()
     expect(page.locator("#panel-notice")).to_contain_text("Parley's server did not answer.")
     visit.problems.clear()

@@ -9,6 +9,7 @@ from webapp.exchange import Exchange
 from webapp.llm import LLM, Endpoint
 from webapp.reply import REASONING
 
+from .conftest import WAIT
 from .openai_server import DONE, Reply, chunk, event
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -16,7 +17,7 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 @pytest.fixture
 def ask(openai):
-    llm = LLM(lambda: Endpoint(openai.base_url, "sk-secret"), connect_timeout=5, answer_timeout=5)
+    llm = LLM(lambda: Endpoint(openai.base_url, "sk-secret"), connect_timeout=WAIT, answer_timeout=WAIT)
 
     def ask(reply, path="/chat/completions", **fields):
         openai.enqueue(reply)
@@ -130,7 +131,7 @@ def test_details_that_the_sdk_cannot_join_are_kept_as_they_came(ask):
 
 def test_an_error_in_the_stream_keeps_what_came(ask, openai):
     openai.enqueue(Reply([event(chunk("Half")), event({"error": {"message": "Overloaded", "code": 502}})]))
-    llm = LLM(lambda: Endpoint(openai.base_url, "sk-secret"), connect_timeout=5, answer_timeout=5)
+    llm = LLM(lambda: Endpoint(openai.base_url, "sk-secret"), connect_timeout=WAIT, answer_timeout=WAIT)
     call = Call()
     pieces = llm.send("/chat/completions", {"model": "m", "messages": [], "stream": True}, call)
     assert next(pieces) == (0, "Half")
@@ -263,7 +264,7 @@ def test_the_exchange_says_what_was_sent_where_and_what_helps(ask, openai):
 
 def test_a_failed_call_keeps_status_headers_and_body_without_the_key(openai):
     openai.enqueue(Reply.error(429, "Slow down, sk-secret.", headers={"Retry-After": "7", "X-Request-Id": "req_2"}))
-    llm = LLM(lambda: Endpoint(openai.base_url, "sk-secret"), connect_timeout=5, answer_timeout=5)
+    llm = LLM(lambda: Endpoint(openai.base_url, "sk-secret"), connect_timeout=WAIT, answer_timeout=WAIT)
     call = Call()
     with pytest.raises(Exception, match="Slow down"):
         list(llm.send("/chat/completions", {"model": "m", "messages": [], "stream": True}, call))
@@ -278,7 +279,7 @@ def test_a_failed_call_keeps_status_headers_and_body_without_the_key(openai):
 
 
 def test_a_private_endpoint_is_not_named(openai):
-    llm = LLM(lambda: Endpoint(openai.base_url, "sk-secret", private=True), connect_timeout=5, answer_timeout=5)
+    llm = LLM(lambda: Endpoint(openai.base_url, "sk-secret", private=True), connect_timeout=WAIT, answer_timeout=WAIT)
     call = Call()
     list(llm.send("/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "a"}]}, call))
     assert call.exchanges[0].base_url == ""

@@ -18,7 +18,7 @@ from webapp.conversation import Answer, Conversation
 from webapp.conversations import Unreadable
 from webapp.store import hold
 
-from .conftest import UNLIMITED, Chat, conversation_of, owner_of, statuses, texts, wait_until
+from .conftest import UNLIMITED, WAIT, Chat, conversation_of, owner_of, statuses, texts, wait_until
 from .openai_server import DONE, Reply, chunk, event
 
 
@@ -38,7 +38,7 @@ class Tab:
 
     def send(self, method, path, body=None, kind="application/x-www-form-urlencoded", **headers):
         """Return the status, the address that it leads to and the text."""
-        connection = HTTPConnection(self.host, timeout=30)
+        connection = HTTPConnection(self.host, timeout=WAIT)
         sent = {"Cookie": self.cookie, **({"Content-Type": kind} if body is not None else {}), **headers}
         connection.request(method, path, body, sent)
         response = connection.getresponse()
@@ -70,7 +70,7 @@ def at_once(*calls):
     barrier = threading.Barrier(len(calls))
 
     def call(one):
-        barrier.wait(10)
+        barrier.wait(WAIT)
         return one()
 
     with ThreadPoolExecutor(len(calls)) as threads:

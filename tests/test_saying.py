@@ -64,10 +64,12 @@ def test_of_a_long_answer_the_beginning_is_told_and_how_long_it_is(page, openai)
 
 @pytest.mark.browser
 def test_behind_a_panel_nothing_is_lost(page, openai):
-    openai.enqueue(Reply([event(chunk("Half")), 0.7, event(chunk(" and half.")), event(chunk(finish="stop")), DONE]))
+    gate = Event()
+    openai.enqueue(Reply([event(chunk("Half")), gate, event(chunk(" and half.")), event(chunk(finish="stop")), DONE]))
     ask(page)
     page.get_by_role("link", name="Parameters").click()
     expect(page.locator("#panel")).to_be_visible()
+    gate.set()
     expect(page.locator("#panel > .told")).to_have_text("Half and half.")
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from .conftest import intercept
+
 ROOT = Path(__file__).parent.parent
 SCRIPTS = {path.name: path.read_text() for path in (ROOT / "static").glob("*.js")}
 
@@ -59,7 +61,7 @@ def test_a_first_visit_fetches_one_script_of_ours_and_the_others_come_when_they_
 @pytest.mark.browser
 def test_a_script_that_cannot_be_fetched_is_told_and_tried_again(visit, live):
     page = visit(live)
-    page.route("**/keys.js", lambda route: route.abort())
+    intercept(page, "**/keys.js", lambda route: route.abort())
     page.keyboard.press("Control+/")
     expect(page.locator("#notice")).to_contain_text("did not answer")
     page.unroute("**/keys.js")

@@ -5,7 +5,7 @@ import pytest
 
 from webapp import create_app
 
-from .conftest import Chat, wait_until
+from .conftest import WAIT, Chat, wait_until
 
 OURS = "http://localhost"
 
@@ -127,7 +127,7 @@ def test_only_its_own_names_are_answered(config, settings, host, status):
 )
 def test_no_form_of_a_request_gets_around_the_name(server, lines, status):
     """By the server as people run it: what it makes of a request, no client of the tests would send."""
-    with socket.create_connection(("127.0.0.1", int(server.settings["PORT"])), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", int(server.settings["PORT"])), timeout=WAIT) as connection:
         connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
         head = connection.makefile("rb").read()
     assert head.split()[1].startswith(str(status).encode()), head[:200]

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from .conftest import ROOT
+from .conftest import ROOT, WAIT
 
 HANGING = """
 from gevent import monkey
@@ -27,7 +27,7 @@ print(off_loop(get_native_id) != get_native_id())
 
 def test_a_disk_that_hangs_keeps_no_name_from_being_looked_up():
     """Whoever asks needs the endpoint's address."""
-    run = subprocess.run([sys.executable, "-c", HANGING], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    run = subprocess.run([sys.executable, "-c", HANGING], cwd=ROOT, capture_output=True, text=True, timeout=WAIT)
     assert (run.stdout, run.stderr) == ("('127.0.0.1', 53)\nTrue\n", "")
 
 

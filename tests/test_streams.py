@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from webapp.rates import Streams, TooMany
 
-from .conftest import UNLIMITED, Chat, ask, conversation_of, wait_until
+from .conftest import UNLIMITED, WAIT, Chat, ask, conversation_of, wait_until
 from .openai_server import DONE, SILENCE, Reply, chunk, event
 
 
@@ -51,7 +51,7 @@ def follow(live):
         address = f"{live}/conversations/{chat.id}/answers/{answer}/stream?{query}"
         request = Request(address, headers={"Cookie": chat.cookie(), **headers}, method="GET")
         try:
-            return urlopen(request, timeout=20)
+            return urlopen(request, timeout=WAIT)
         except HTTPError as refused:
             return refused
 

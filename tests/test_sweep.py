@@ -11,6 +11,8 @@ import pytest
 from webapp.conversation import Answer, Conversation, Turn
 from webapp.sweep import sweep
 
+from .conftest import WAIT
+
 DAY = 86_400
 
 
@@ -155,7 +157,7 @@ def test_a_record_is_looked_at_again_under_its_lock(store, record):
     with store.records._locks.held(path.name):
         sweeping = threading.Thread(target=store.records.remove_expired)
         sweeping.start()
-        assert looked.wait(10)
+        assert looked.wait(WAIT)
         path.write_bytes(b"%d\n2" % (time() + DAY))
     sweeping.join()
     assert store.records.get("session:a") == 2

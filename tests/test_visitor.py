@@ -16,7 +16,7 @@ from webapp import create_app, farewell
 from webapp.conversation import Answer, Turn
 from webapp.visitor import size_of
 
-from .conftest import UNLIMITED, Chat, ask, conversation_of, owner_of, wait_until
+from .conftest import UNLIMITED, WAIT, Chat, ask, conversation_of, owner_of, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 
 
@@ -57,7 +57,7 @@ def test_a_running_answer_is_stopped_and_does_not_come_back(app, chat, openai):
     answers = app.extensions["answers"]
     wait_until(lambda: "Half" in chat.page())
     assert chat.client.post("/visitor/delete").status_code == 303
-    assert openai.closed_by_client.wait(20)
+    assert openai.closed_by_client.wait(WAIT)
     wait_until(lambda: not answers._running)
     data = app.config["DATA_DIR"]
     assert [path.name for part in ("answers", "files") for path in (data / part).iterdir()] == []

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import ask
+from .conftest import ask, intercept
 from .openai_server import SILENCE, Reply, chunk, event
 
 pytestmark = pytest.mark.browser
@@ -139,7 +139,7 @@ def test_esc_while_composing_stops_nothing(page, openai):
 
 @pytest.mark.parametrize("status", [400, 409, 502])
 def test_a_draft_outlives_a_question_that_was_not_taken_and_a_reload(visit, page, status):
-    page.route("**/ask", lambda route: route.fulfill(status=status, body="<p>Not now.</p>"))
+    intercept(page, "**/ask", lambda route: route.fulfill(status=status, body="<p>Not now.</p>"))
     with page.expect_console_message():
         ask(page, "Not lost")
     expect(page.locator("#notice")).to_have_text("Not now.")
@@ -149,7 +149,9 @@ def test_a_draft_outlives_a_question_that_was_not_taken_and_a_reload(visit, page
 
 
 def test_a_draft_outlives_an_answer_that_somebody_else_gave(visit, page):
-    page.route("**/ask", lambda route: route.fulfill(body="<h1>Welcome to the hotel</h1>", content_type="text/html"))
+    intercept(
+        page, "**/ask", lambda route: route.fulfill(body="<h1>Welcome to the hotel</h1>", content_type="text/html")
+    )
     ask(page, "Not lost")
     expect(page.locator("#conversation")).to_contain_text("Welcome to the hotel")
     expect(page.locator("#question")).to_have_value("Not lost")
@@ -195,7 +197,7 @@ def test_an_edited_question_is_kept_until_it_is_taken_or_given_up(visit, page, l
     page.locator("#question").press("ArrowUp")
     edited = page.locator(".edit-form textarea")
     edited.fill("As it shall be")
-    page.route("**/turns/**", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    intercept(page, "**/turns/**", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
     edited.press("Enter")
     expect(page.locator(".notice")).to_be_visible()
     page.reload()
@@ -206,7 +208,7 @@ def test_an_edited_question_is_kept_until_it_is_taken_or_given_up(visit, page, l
     page.locator("#question").press("ArrowUp")
     expect(edited).to_have_value("As it was")
     edited.fill("As it shall be")
-    page.unroute_all()
+    page.unroute("**/turns/**")
     edited.press("Enter")
     expect(page.locator(".answer .text").last).to_contain_text("As it shall be")
     page.locator("#question").press("ArrowUp")
