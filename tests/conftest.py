@@ -123,7 +123,15 @@ class Chat:
         return self.settled()
 
     def settled(self):
-        return wait_until(lambda: 'data-status="pending"' not in (page := self.page()) and page)
+        """Return the page once nothing is pending on it, and nothing more is written or removed for its answers."""
+        answers = self.client.application.extensions["answers"]
+
+        def look():
+            page = self.page()
+            running = any(map(answers.runs, re.findall(r'id="answer-([\w-]+)"', page)))
+            return 'data-status="pending"' not in page and not running and page
+
+        return wait_until(look)
 
     def turn_id(self, index=-1):
         return re.findall(r'id="turn-([\w-]+)"', self.page())[index]
