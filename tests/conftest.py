@@ -39,6 +39,7 @@ UNLIMITED = dict.fromkeys(LIMITS, 0)
 catalog.RECENT = 0
 
 WAIT = 60  # seconds; it only ends a test that hangs
+ENDS_WITHIN = 20  # seconds, for a server that is told to end; twice what Parley promises
 expect.set_options(timeout=WAIT * 1000)
 
 
@@ -317,7 +318,7 @@ class Server:
 
     def terminate(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        return self.process.wait(WAIT)
+        return self.process.wait(ENDS_WITHIN)
 
     def close(self):
         if self.process is None:

@@ -13,7 +13,7 @@ import pytest
 from webapp.config import SETTINGS
 from webapp.local_model import find
 
-from .conftest import ROOT, WAIT, runs, statuses, texts, wait_until
+from .conftest import ENDS_WITHIN, ROOT, WAIT, runs, statuses, texts, wait_until
 from .openai_server import SILENCE, Reply, chunk, event
 from .visitor import Visitor
 
@@ -161,7 +161,7 @@ def test_ctrl_c_reaches_the_whole_group_and_ends_it_quietly(serve, endpoint, tim
     server = serve(**endpoint)
     started = server.processes()
     os.killpg(server.process.pid, signal.SIGINT)
-    assert server.process.wait(WAIT) == 0
+    assert server.process.wait(ENDS_WITHIN) == 0
     assert wait_until(lambda: not any(map(runs, started)))
     assert server.complaints == []
 
@@ -232,7 +232,7 @@ def test_flask_runs_it_too(tmp_path, endpoint, openai):
         assert texts(page) == ["You said: One?"]
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(WAIT)
+        process.wait(ENDS_WITHIN)
 
 
 def answered_locally(serve):
