@@ -478,7 +478,7 @@ def test_another_tab_that_follows_an_answer_hears_that_its_visitor_left(visit, l
     page.request.post(f"{live}{address}")
     expect(page.locator("#notice")).to_contain_text("not signed in. An answer that is being written goes on.")
     expect(page.locator(".following, .polling, #stop")).to_have_count(0)
-    visit.problems.clear()
+    visit.expects = ""
 
 
 @pytest.mark.browser
@@ -504,7 +504,7 @@ def test_signing_in_with_the_keyboard_alone(visit, live, looks, script):
     page.locator("#menu-button").click()
     page.locator("#sign-out").click()
     expect(page.locator("#code")).to_be_visible()
-    visit.problems.clear()  # The console tells of every 401.
+    visit.expects = ""  # The console tells of every 401.
 
 
 def with_half_an_answer(page, openai):
@@ -537,7 +537,7 @@ def test_who_is_signed_out_meanwhile_keeps_what_they_typed(visit, live):
     page.locator("#notice a").click()
     sign_in_on(page)
     expect(page.locator("#question")).to_have_value("Long thoughts")
-    visit.problems.clear()
+    visit.expects = ""
 
 
 @pytest.mark.browser
@@ -554,7 +554,7 @@ def test_what_was_typed_goes_with_who_signs_out_in_every_tab(visit, live):
     for tab in (page, other):
         sign_in_on(tab) if tab is page else tab.reload()
         expect(tab.locator("#question")).to_have_value("")
-    visit.problems.clear()  # An estimate may have been on its way.
+    visit.expects = ""  # An estimate may have been on its way.
 
 
 @pytest.mark.browser
@@ -567,7 +567,7 @@ def test_an_answer_that_is_followed_by_somebody_signed_out_says_so_and_is_there_
     page.locator("#notice a").click()
     sign_in_on(page)
     expect(page.locator(".answer .text")).to_contain_text("Half")
-    visit.problems.clear()
+    visit.expects = ""
 
 
 @pytest.mark.browser
@@ -586,4 +586,4 @@ def test_a_stream_that_is_not_let_in_any_more_says_so_once_and_stops_asking(visi
     expect(page.locator("#notice")).to_contain_text("not signed in")
     expect(page.locator(".following, .polling")).to_have_count(0)
     expect(page.locator(".question")).to_contain_text("One?")
-    visit.problems.clear()
+    visit.expects = ""

@@ -66,7 +66,7 @@ def test_the_conversation_in_all_its_states(visit, page, openai):
     page.locator("#send").click()
     expect(page.locator("#notice .notice")).to_be_visible()
     check(page, "with a notice")
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_the_other_modes(page, live, openai):
@@ -108,7 +108,7 @@ def test_a_panel_and_its_page(visit, page, live, path):
     if path == "/models":
         page.locator("#models-list table").first.wait_for()
     check(page, f"the page {path}")
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_the_list_of_keys_and_the_pages_that_only_say_something(visit, page, live, openai):
@@ -124,14 +124,14 @@ def test_the_list_of_keys_and_the_pages_that_only_say_something(visit, page, liv
     for address in (*pages, f"{live}/visitor", f"{live}/visitor/delete", f"{live}/nowhere"):
         page.goto(address)
         check(page, address)
-    visit.problems.clear()  # the address that leads nowhere
+    visit.expects = ""  # the address that leads nowhere
 
 
 def test_dictation_and_a_player(visit, page, openai):
     page.locator("#recording").set_input_files({"name": "a.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"})
     expect(page.locator("#dictation")).to_have_attribute("data-state", "failed")
     check(page, "a recording that was not taken")
-    visit.problems.clear()
+    visit.expects = ""
 
 
 # --- What no tool finds ---

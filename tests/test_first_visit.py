@@ -71,7 +71,7 @@ def test_a_first_visit_is_light(arrive, server, visit):
     for path in ("/", "/completion", "/images", "/models", "/nowhere"):
         _, wire = arrive(server.url + path)
         check(wire, server.url)
-    visit.problems.clear()  # The browser reports the 404.
+    visit.expects = ""  # The browser reports the 404.
 
 
 def test_so_it_is_where_the_models_have_to_be_asked_for(arrive, serve, openai):

@@ -74,7 +74,7 @@ def ours(visit, live, app):
     app.extensions["files"].write(page.conversation, "a.png", PNG)
     page.cookies = page.context.cookies()
     yield page
-    visit.problems.clear()  # The browser tells of each thing that is refused.
+    visit.expects = ""  # The browser tells of each thing that is refused.
 
 
 def posts(app, page):

@@ -116,7 +116,7 @@ def test_an_answer_is_followed_also_where_the_first_connection_failed(visit, pag
     ask(page, "One?")
     wait_until(lambda: "Connection lost" in page.locator(".following").inner_text())
     assert answer(page, "done") == "".join(f"word{i} " for i in range(30)).strip()
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_a_network_that_comes_and_goes_loses_nothing_and_doubles_nothing(visit, page, openai):
@@ -129,7 +129,7 @@ def test_a_network_that_comes_and_goes_loses_nothing_and_doubles_nothing(visit, 
         page.wait_for_timeout(source.randrange(50, 200))
         page.context.set_offline(False)
     assert answer(page, "done") == "".join(f"word{i} " for i in range(300)).strip()
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_a_closed_browser_finds_the_whole_answer_when_it_comes_back(visit, server, openai):
@@ -229,7 +229,7 @@ def test_a_second_question_meanwhile_is_refused_and_stays_in_the_box(visit, serv
     assert openai.questions == ["One?", "Two?"]
     # The refusals are the browser's to log, and nothing else is.
     assert all("409" in problem for problem in visit.problems)
-    visit.problems.clear()
+    visit.expects = ""
 
 
 @pytest.mark.parametrize(("question", "told"), [("  \n ", "empty"), ("x" * 100_001, "100,001 characters")])
@@ -238,7 +238,7 @@ def test_a_bad_question_gets_a_message_and_stays_in_the_box(visit, page, openai,
     wait_until(lambda: told in page.locator("#notice").inner_text())
     assert box(page) == question
     assert openai.bodies == []
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_a_question_that_reaches_no_server_stays_in_the_box(visit, page, server, openai):
@@ -250,7 +250,7 @@ def test_a_question_that_reaches_no_server_stays_in_the_box(visit, page, server,
     page.locator("#question").press("Enter")
     assert answer(page, "done") == "You said: One?"
     assert openai.questions == ["One?"]
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_a_draft_survives_a_reload_and_goes_when_it_is_sent(page):
@@ -298,7 +298,7 @@ def test_a_server_killed_in_mid_answer_and_started_again_is_followed_by_the_open
     assert answer(page, "interrupted") == "Half an answer"
     assert page.locator("button.retry").is_visible()
     assert page.locator("button.continue").is_visible()
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_an_enter_that_confirms_a_candidate_does_not_send(page, openai):

@@ -67,4 +67,4 @@ def test_a_script_that_cannot_be_fetched_is_told_and_tried_again(visit, live):
     page.unroute("**/keys.js")
     page.keyboard.press("Control+/")
     expect(page.locator("#keys")).to_be_visible()
-    visit.problems.clear()
+    visit.expects = ""

@@ -130,7 +130,7 @@ def test_a_failure_keeps_the_recording_and_it_can_be_sent_again(visit, page, ope
     state(page, "idle")
     assert box(page) == "Typed. said aloud"
     assert openai.uploads[0] == openai.uploads[1]
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_a_server_that_is_gone_keeps_the_recording(visit, serve, openai):
@@ -145,7 +145,7 @@ def test_a_server_that_is_gone_keeps_the_recording(visit, serve, openai):
     page.locator("#dictation-again").click()
     state(page, "idle")
     assert box(page) == "What was said."
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_waiting_for_the_words_can_be_given_up(page, openai):
@@ -193,7 +193,7 @@ def test_a_file_that_is_no_recording_is_told(visit, page, openai):
     state(page, "failed")
     assert "no recording" in says(page)
     assert openai.bodies == []
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_without_https_the_file_field_remains(visit, live, openai):
@@ -240,7 +240,7 @@ def test_reading_aloud_that_fails_is_told_and_offered_again(visit, page, openai)
     openai.enqueue(beep(0.1))
     page.get_by_role("button", name="Read aloud").click()
     wait_until(lambda: page.locator("audio").evaluate("audio => audio.ended"))
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_reading_aloud_does_not_disturb_another_tab(visit, page, live, openai):
@@ -274,7 +274,7 @@ def test_without_a_script_both_can_be_done(visit, live, openai):
     expect(page.locator("audio")).to_be_visible()
     page.get_by_role("link", name="Back to the conversation").click()
     assert "#turn-" in page.url
-    visit.problems.clear()  # the refusal's status
+    visit.expects = ""  # the refusal's status
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(visit, live):

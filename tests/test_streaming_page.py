@@ -167,7 +167,7 @@ def test_a_connection_that_comes_again_goes_on(visit, live, steps):
     streamed = html(page)
     page.reload()
     assert wait_until(lambda: html(page)) == streamed
-    visit.problems.clear()  # The browser tells of requests that failed.
+    visit.expects = ""  # The browser tells of requests that failed.
 
 
 def test_code_with_chinese_in_it_keeps_its_own_type(visit, live, openai):

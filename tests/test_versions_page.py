@@ -98,7 +98,7 @@ def test_an_edit_that_is_refused_says_why_beside_what_was_typed(visit, page):
     page.locator(".edit-form button.primary").click()
     expect(page.locator(".edit-notice")).to_contain_text("empty")
     expect(page.locator(".edit-form textarea")).to_have_value("  ")
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_answers_switch_and_the_focus_stays(page, openai):

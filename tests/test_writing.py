@@ -145,7 +145,7 @@ def test_a_draft_outlives_a_question_that_was_not_taken_and_a_reload(visit, page
     expect(page.locator("#notice")).to_have_text("Not now.")
     page.reload()
     expect(page.locator("#question")).to_have_value("Not lost")
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_a_draft_outlives_an_answer_that_somebody_else_gave(visit, page):
@@ -188,7 +188,7 @@ def test_a_draft_outlives_the_conversation_that_it_was_written_for(visit, page):
     expect(page.locator("#notice")).to_contain_text("Reload the page")
     page.reload()
     expect(page.locator("#question")).to_have_value("Not lost")
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_an_edited_question_is_kept_until_it_is_taken_or_given_up(visit, page, live, openai):
@@ -213,7 +213,7 @@ def test_an_edited_question_is_kept_until_it_is_taken_or_given_up(visit, page, l
     expect(page.locator(".answer .text").last).to_contain_text("As it shall be")
     page.locator("#question").press("ArrowUp")
     expect(edited).to_have_value("As it shall be")
-    visit.problems.clear()
+    visit.expects = ""
 
 
 def test_the_draft_of_any_other_text_area_outlives_a_reload(page):
